@@ -1,0 +1,179 @@
+//! The names things go by. All are opaque: compared exactly as given, never parsed for meaning.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! opaque_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the name exactly as given.
+            pub fn new(name: impl Into<String>) -> Self {
+                Self(name.into())
+            }
+
+            /// The name exactly as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                Self::new(name)
+            }
+        }
+    };
+}
+
+opaque_name! {
+    /// The gateway's name of a device (`devIndex`): a UUID as a rule, with or without dashes.
+    DeviceIndex
+}
+opaque_name! {
+    /// The gateway's id of one video input of a device. A number as a rule; not a position: an NVR may have 1, 2, 5.
+    ChannelId
+}
+opaque_name! {
+    /// The name of one running recorder: an ECS task ARN on AWS, a process name on one machine.
+    TaskArn
+}
+
+/// One video input: the key of nearly every row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ChannelKey {
+    /// The device it belongs to.
+    pub device: DeviceIndex,
+    /// Which of the device's inputs.
+    pub channel: ChannelId,
+}
+
+impl ChannelKey {
+    /// Joins a device and one of its inputs.
+    pub fn new(device: impl Into<DeviceIndex>, channel: impl Into<ChannelId>) -> Self {
+        Self {
+            device: device.into(),
+            channel: channel.into(),
+        }
+    }
+
+    /// The archive prefix `{deviceIndex}/{channel}`, without a trailing slash. Bytes outside
+    /// `A-Z a-z 0-9 - _ .` are percent-encoded and a leading dot too, so that an opaque name can neither
+    /// escape a folder nor collide with another name.
+    pub fn prefix(&self) -> String {
+        format!(
+            "{}/{}",
+            encode(self.device.as_str()),
+            encode(self.channel.as_str())
+        )
+    }
+
+    /// Reads what [`ChannelKey::prefix`] wrote; `None` for anything else.
+    pub fn from_prefix(prefix: &str) -> Option<Self> {
+        let (device, channel) = prefix.split_once('/')?;
+        let key = Self::new(decode(device)?.as_str(), decode(channel)?.as_str());
+        (key.prefix() == prefix).then_some(key)
+    }
+}
+
+impl fmt::Display for ChannelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}/{}", self.device, self.channel))
+    }
+}
+
+/// The text a `deviceIndex/channel` argument failed on.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not `deviceIndex/channel`")]
+pub struct NotAChannelKey(String);
+
+impl FromStr for ChannelKey {
+    type Err = NotAChannelKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.rsplit_once('/') {
+            Some((device, channel)) if !device.is_empty() && !channel.is_empty() => {
+                Ok(Self::new(device, channel))
+            }
+            _ => Err(NotAChannelKey(text.to_owned())),
+        }
+    }
+}
+
+/// Counts the assignments of a channel. The fence: of two recorders of one channel only the one with the
+/// current generation may report, and segments of different generations never share a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The generation after this one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn encode(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for (i, byte) in name.bytes().enumerate() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => out.push(char::from(byte)),
+            b'.' if i > 0 => out.push('.'),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let high = char::from(bytes.next()?).to_digit(16)?;
+        let low = char::from(bytes.next()?).to_digit(16)?;
+        out.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_name_survives_the_archive_prefix(device in ".+", channel in ".+") {
+            let key = ChannelKey::new(device.as_str(), channel.as_str());
+            prop_assert_eq!(ChannelKey::from_prefix(&key.prefix()), Some(key));
+        }
+
+        #[test]
+        fn a_prefix_never_escapes_its_folder(device in "[./%a]{1,6}", channel in "[./%a]{1,6}") {
+            let prefix = ChannelKey::new(device.as_str(), channel.as_str()).prefix();
+            prop_assert_eq!(prefix.matches('/').count(), 1);
+            prop_assert!(prefix.split('/').all(|part| !part.starts_with('.')));
+        }
+    }
+}

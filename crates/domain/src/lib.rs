@@ -1,0 +1,33 @@
+//! Millrace's decisions: the nouns, the pure planners, the loops over ports, and the ports themselves.
+//!
+//! Nothing here performs I/O, reads a clock or the environment, or knows of AWS. Every loop is
+//! *observe → plan → apply*: `plan(policy, observed, now)` is a pure function of one possibly stale look,
+//! and applying is idempotent action by action.
+//!
+//! ```text
+//!   Gateway ──observe──▶ poll ──▶ channels ──▶ dispatch ──▶ tasks + assignments ──▶ recorder (pulls)
+//! ```
+
+pub mod alert;
+pub mod channel;
+pub mod coverage;
+pub mod device;
+pub mod dispatch;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;
+pub mod gap;
+pub mod id;
+pub mod poll;
+pub mod ports;
+pub mod segment;
+pub mod settings;
+pub mod task;
+
+pub use alert::{Alert, Severity};
+pub use channel::{ChannelRow, DeviceState, Revision};
+pub use device::{Device, DeviceKind, DeviceStatus, OfflineHint};
+pub use gap::{Gap, GapCause};
+pub use id::{ChannelId, ChannelKey, DeviceIndex, Generation, TaskArn};
+pub use segment::{ObjectKey, Origin, SegmentKey, SegmentMeta};
+pub use settings::RecordingSettings;
+pub use task::{Assignment, AssignmentRow, Heartbeat, Launch, LiveTask, TaskKind};

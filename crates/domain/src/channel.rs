@@ -32,6 +32,11 @@ pub struct ChannelRow {
     pub channel_name: String,
     /// What the last good look at the gateway said of the device.
     pub state: DeviceState,
+    /// How many video inputs the device list gave the device when its channels were last looked up: another
+    /// number is a reason to look again.
+    pub device_channels: u32,
+    /// When the channel became wanted: the row's own birth, so a channel that left and came back is told apart.
+    pub wanted_since: Timestamp,
     /// How the channel is recorded.
     pub settings: RecordingSettings,
     /// Counts writes of this row.

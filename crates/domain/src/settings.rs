@@ -1,6 +1,9 @@
 //! How a channel is recorded.
 
+use crate::id::ChannelKey;
+use crate::ports::{ControlTable, PortError, Put};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 /// Settings of one channel. The default copies the stream as it comes, in segments of 30 s.
@@ -95,4 +98,53 @@ pub enum Audio {
     Copy,
     /// Encoded as AAC, whatever it was.
     Aac,
+}
+
+/// The name of the control item that holds [`Overrides`].
+const OVERRIDES: &str = "settings";
+
+/// Settings people gave to single channels. They outlive the channel's row, which goes when its device does;
+/// every poll applies them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Overrides(BTreeMap<String, RecordingSettings>);
+
+impl Overrides {
+    /// The settings given to a channel, if any.
+    pub fn get(&self, key: &ChannelKey) -> Option<&RecordingSettings> {
+        self.0.get(&key.prefix())
+    }
+
+    /// Gives a channel its own settings.
+    pub fn set(&mut self, key: &ChannelKey, settings: RecordingSettings) {
+        self.0.insert(key.prefix(), settings);
+    }
+
+    /// Returns a channel to the defaults.
+    pub fn clear(&mut self, key: &ChannelKey) {
+        self.0.remove(&key.prefix());
+    }
+
+    /// Reads the stored overrides, with the version to hand to [`Overrides::store`].
+    ///
+    /// # Errors
+    /// The table's; an item that is not overrides is [`PortError::Refused`].
+    pub async fn load(table: &impl ControlTable) -> Result<(Self, Option<u64>), PortError> {
+        let Some(item) = table.get_control(OVERRIDES).await? else {
+            return Ok((Self::default(), None));
+        };
+        let overrides = serde_json::from_value(item.value)
+            .map_err(|error| PortError::refused("reading the stored channel settings", error))?;
+        Ok((overrides, Some(item.version)))
+    }
+
+    /// Stores the overrides if they are still at the version they were loaded at.
+    ///
+    /// # Errors
+    /// The table's.
+    pub async fn store(&self, table: &impl ControlTable, loaded: Option<u64>) -> Result<Put, PortError> {
+        let value = serde_json::to_value(self)
+            .map_err(|error| PortError::refused("writing the channel settings as JSON", error))?;
+        table.put_control(OVERRIDES, &value, loaded).await
+    }
 }

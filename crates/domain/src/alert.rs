@@ -1,7 +1,12 @@
-//! What a person is told.
+//! What a person is told, and how often.
+//!
+//! A loop looks many times an hour; a person wants to hear once that something broke and once that it is well
+//! again. [`Watch`] is the memory in between: a loop names everything that is wrong *now*, and the watch says
+//! which of it is news.
 
-use jiff::Timestamp;
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A message a person understands: what, since when, what happens next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,7 +22,7 @@ pub struct Alert {
 }
 
 /// How urgent an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// It was wrong and is right again.
@@ -26,4 +31,162 @@ pub enum Severity {
     Warning,
     /// Video is being lost, or nobody can tell whether it is.
     Critical,
+}
+
+/// Something that is wrong at this look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What it is about; the same trouble has the same subject at every look.
+    pub subject: String,
+    /// How urgent.
+    pub severity: Severity,
+    /// What is wrong and what to do.
+    pub text: String,
+    /// How many looks in a row must see it before a person is told; at least 1.
+    pub patience_looks: u32,
+}
+
+/// A person is reminded of a trouble that lasts this often.
+pub const REMINDER: SignedDuration = SignedDuration::from_hours(6);
+
+/// Which troubles stand, and which of them people know of. It changes only when there is news, so a quiet or an
+/// unchanged world writes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Watch(BTreeMap<String, Standing>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Standing {
+    since: Timestamp,
+    looks: u32,
+    told_at: Option<Timestamp>,
+}
+
+impl Watch {
+    /// Takes in one look: the watch after it, and the alerts that are news. A trouble no longer named is
+    /// resolved, and said to be if people were told of it.
+    pub fn look(&self, troubles: &[Trouble], now: Timestamp) -> (Self, Vec<Alert>) {
+        let mut after = Self::default();
+        let mut alerts = Vec::new();
+        for trouble in troubles {
+            let (standing, alert) = self.follow(trouble, now);
+            after.0.insert(trouble.subject.clone(), standing);
+            alerts.extend(alert);
+        }
+        for (subject, standing) in &self.0 {
+            if standing.told_at.is_some() && !after.0.contains_key(subject) {
+                alerts.push(resolved(subject, standing.since));
+            }
+        }
+        (after, alerts)
+    }
+
+    /// The watch as it was, for the subject of an alert that could not be delivered: the next look tells again.
+    pub fn untold(&mut self, before: &Self, subject: &str) {
+        match before.0.get(subject) {
+            Some(standing) => _ = self.0.insert(subject.to_owned(), standing.clone()),
+            None => {
+                if let Some(standing) = self.0.get_mut(subject) {
+                    standing.told_at = None;
+                }
+            }
+        }
+    }
+
+    fn follow(&self, trouble: &Trouble, now: Timestamp) -> (Standing, Option<Alert>) {
+        let mut standing = self.0.get(&trouble.subject).cloned().unwrap_or(Standing {
+            since: now,
+            looks: 0,
+            told_at: None,
+        });
+        let due = match standing.told_at {
+            Some(told_at) => now.duration_since(told_at) >= REMINDER,
+            None => {
+                standing.looks = standing.looks.saturating_add(1);
+                standing.looks >= trouble.patience_looks
+            }
+        };
+        if !due {
+            return (standing, None);
+        }
+        standing.told_at = Some(now);
+        let alert = Alert {
+            severity: trouble.severity,
+            subject: trouble.subject.clone(),
+            text: trouble.text.clone(),
+            since: standing.since,
+        };
+        (standing, Some(alert))
+    }
+}
+
+fn resolved(subject: &str, since: Timestamp) -> Alert {
+    Alert {
+        severity: Severity::Resolved,
+        subject: subject.to_owned(),
+        text: format!("{subject} is well again"),
+        since,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(patience_looks: u32) -> Trouble {
+        Trouble {
+            subject: "poll".into(),
+            severity: Severity::Critical,
+            text: "broken".into(),
+            patience_looks,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_lasting_trouble_is_told_once_and_its_end_once() {
+        let mut watch = Watch::default();
+        let mut told = Vec::new();
+        for second in 0..100 {
+            let standing = if second < 50 { vec![trouble(1)] } else { vec![] };
+            let (after, alerts) = watch.look(&standing, at(second));
+            told.extend(alerts.into_iter().map(|alert| (second, alert.severity)));
+            watch = after;
+        }
+        assert_eq!(told, [(0, Severity::Critical), (50, Severity::Resolved)]);
+    }
+
+    #[test]
+    fn a_hiccup_shorter_than_the_patience_is_not_told() {
+        let (watch, alerts) = Watch::default().look(&[trouble(2)], at(0));
+        assert!(alerts.is_empty());
+        let (watch, alerts) = watch.look(&[], at(1));
+        assert!(alerts.is_empty());
+        assert_eq!(watch, Watch::default());
+    }
+
+    #[test]
+    fn a_lasting_trouble_changes_the_memory_only_when_told() {
+        let (watch, _) = Watch::default().look(&[trouble(1)], at(0));
+        let (again, alerts) = watch.look(&[trouble(1)], at(60));
+        assert_eq!((again, alerts.len()), (watch.clone(), 0));
+        let (_, reminder) = watch.look(&[trouble(1)], at(REMINDER.as_secs()));
+        assert_eq!(reminder.len(), 1);
+    }
+
+    #[test]
+    fn an_alert_that_was_not_delivered_is_told_again() {
+        let before = Watch::default();
+        let (mut watch, alerts) = before.look(&[trouble(1)], at(0));
+        watch.untold(&before, &alerts[0].subject);
+        assert_eq!(watch.look(&[trouble(1)], at(1)).1.len(), 1);
+
+        let (told, _) = before.look(&[trouble(1)], at(0));
+        let (mut well, alerts) = told.look(&[], at(1));
+        well.untold(&told, &alerts[0].subject);
+        assert_eq!(well.look(&[], at(2)).1[0].severity, Severity::Resolved);
+    }
 }

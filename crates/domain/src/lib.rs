@@ -22,6 +22,7 @@ pub mod ports;
 pub mod segment;
 pub mod settings;
 pub mod task;
+mod watch;
 
 pub use alert::{Alert, Severity};
 pub use channel::{ChannelRow, DeviceState, Revision};

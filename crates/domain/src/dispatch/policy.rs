@@ -1,0 +1,48 @@
+use jiff::SignedDuration;
+
+/// What the operator decided about recorders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DispatchPolicy {
+    /// Channels a task records at most (`ChannelsPerTask`).
+    pub channels_per_task: usize,
+    /// Tasks one run starts at most; the rest wait for the next run. AWS refills 20 Fargate launches a second.
+    pub launches_max: usize,
+    /// A started task may be missing from the host's list this long (the ECS API is eventually consistent), and
+    /// a task without assignments is left alone this long.
+    pub launch_grace: SignedDuration,
+    /// A task none of whose channels reported for this long hangs and is replaced.
+    pub heartbeat_stale: SignedDuration,
+    /// An assignment that lasted this long was healthy: the next one starts at once.
+    pub healthy_after: SignedDuration,
+    /// Wait before the second unhealthy assignment in a row; doubles with every further one.
+    pub backoff_min: SignedDuration,
+    /// The wait never exceeds this.
+    pub backoff_max: SignedDuration,
+}
+
+impl Default for DispatchPolicy {
+    fn default() -> Self {
+        Self {
+            channels_per_task: 1,
+            launches_max: 100,
+            launch_grace: SignedDuration::from_secs(60),
+            heartbeat_stale: SignedDuration::from_secs(180),
+            healthy_after: SignedDuration::from_secs(60),
+            backoff_min: SignedDuration::from_secs(10),
+            backoff_max: SignedDuration::from_mins(5),
+        }
+    }
+}
+
+impl DispatchPolicy {
+    /// The wait before an assignment after `attempts` unhealthy ones in a row.
+    pub fn backoff(&self, attempts: u32) -> SignedDuration {
+        match attempts.checked_sub(1) {
+            None => SignedDuration::ZERO,
+            Some(doublings) => {
+                let factor = 1_i32.checked_shl(doublings.min(30)).unwrap_or(i32::MAX);
+                self.backoff_min.saturating_mul(factor).min(self.backoff_max)
+            }
+        }
+    }
+}

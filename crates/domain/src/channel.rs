@@ -35,6 +35,8 @@ pub struct ChannelRow {
     /// How many video inputs the device list gave the device when its channels were last looked up: another
     /// number is a reason to look again.
     pub device_channels: u32,
+    /// How many channels the device's channel list had then: fewer known ones are a reason to look again.
+    pub listed_channels: u32,
     /// When the channel became wanted: the row's own birth, so a channel that left and came back is told apart.
     pub wanted_since: Timestamp,
     /// How the channel is recorded.

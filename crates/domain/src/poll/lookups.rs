@@ -28,6 +28,8 @@ pub enum LookupReason {
     Returned,
     /// The device list gives it another number of inputs than when it was last looked into.
     ChannelCountChanged,
+    /// Fewer of its channels are known than it has: one had no URL, or a crash came between two writes.
+    Incomplete,
     /// A recorder has trouble with one of its channels: the URL may have changed.
     RecorderTrouble,
 }
@@ -84,6 +86,11 @@ fn lookup(device: &Device, rows: &[&ChannelRow], troubled: &BTreeSet<&ChannelKey
         .any(|row| row.device_channels != device.video_channels)
     {
         LookupReason::ChannelCountChanged
+    } else if rows
+        .iter()
+        .any(|row| usize::try_from(row.listed_channels) != Ok(rows.len()))
+    {
+        LookupReason::Incomplete
     } else if rows.iter().any(|row| troubled.contains(&row.key)) {
         LookupReason::RecorderTrouble
     } else {

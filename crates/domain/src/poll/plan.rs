@@ -142,7 +142,10 @@ pub fn plan(policy: &PollPolicy, observed: &Observed<'_>, now: Timestamp) -> Pla
 enum Found<'a> {
     NotAsked,
     Gone,
-    Here(&'a FoundChannel),
+    Here {
+        channel: &'a FoundChannel,
+        listed_channels: u32,
+    },
 }
 
 fn find<'a>(observed: &Observed<'a>, row: &ChannelRow) -> Found<'a> {
@@ -151,8 +154,15 @@ fn find<'a>(observed: &Observed<'a>, row: &ChannelRow) -> Found<'a> {
         Some(DeviceLookup::Found(channels)) => channels
             .iter()
             .find(|channel| channel.id == row.key.channel)
-            .map_or(Found::Gone, Found::Here),
+            .map_or(Found::Gone, |channel| Found::Here {
+                channel,
+                listed_channels: count(channels),
+            }),
     }
+}
+
+fn count(channels: &[FoundChannel]) -> u32 {
+    u32::try_from(channels.len()).unwrap_or(u32::MAX)
 }
 
 fn additions(
@@ -183,6 +193,7 @@ fn additions(
                 channel_name: channel.name.clone(),
                 state: DeviceState::Present,
                 device_channels: device.video_channels,
+                listed_channels: count(channels),
                 wanted_since: now,
                 revision: Revision(1),
             };
@@ -196,13 +207,14 @@ fn additions(
     actions
 }
 
+/// An online device is present even where its lookup had no answer: a later miss must start its grace anew. A
+/// URL that changed meanwhile shows as recorder trouble.
 fn state_after(row: &ChannelRow, device: Option<&Device>, found: &Found<'_>, now: Timestamp) -> DeviceState {
     match (device.map(|device| device.status), found) {
         (Some(DeviceStatus::Online), Found::Gone) | (None, _) => missed(row, None, now),
         (Some(DeviceStatus::Offline(hint)), _) => missed(row, Some(hint), now),
         (Some(DeviceStatus::Sleep), _) => row.state,
-        (Some(DeviceStatus::Online), Found::NotAsked) if is_missing(row) => row.state,
-        (Some(DeviceStatus::Online), Found::NotAsked | Found::Here(_)) => DeviceState::Present,
+        (Some(DeviceStatus::Online), Found::NotAsked | Found::Here { .. }) => DeviceState::Present,
     }
 }
 
@@ -227,8 +239,8 @@ fn missed(row: &ChannelRow, hint: Option<OfflineHint>, now: Timestamp) -> Device
     }
 }
 
-/// A removal, if the row's device has now been missing long enough. A device that merely sleeps, or is online
-/// and has not been looked into yet, keeps its old state and is not removed on it.
+/// A removal, if the row's device has now been missing long enough. A device that sleeps keeps its old state
+/// and is not removed on it.
 fn removal(policy: &PollPolicy, row: &ChannelRow, state: DeviceState, now: Timestamp) -> Option<Action> {
     let DeviceState::Missing {
         since, missed_polls, ..
@@ -262,7 +274,15 @@ fn update(
     if let Some(device) = device {
         next.device_name.clone_from(&device.name);
     }
-    if let (Found::Here(channel), Some(device)) = (found, device) {
+    if let (
+        Found::Here {
+            channel,
+            listed_channels,
+        },
+        Some(device),
+    ) = (found, device)
+    {
+        next.listed_channels = *listed_channels;
         next.channel_name.clone_from(&channel.name);
         next.device_channels = device.video_channels;
         if let Some(url) = &channel.url {

@@ -95,6 +95,7 @@ where
         lookups: &lookups,
     };
     let plan = plan(policy, &observed, now);
+    report.held = plan.hold.as_ref().map_or(0, |hold| hold.keys.len());
     apply(table, &plan, report).await;
     Ok(plan)
 }

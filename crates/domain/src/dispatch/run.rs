@@ -244,7 +244,7 @@ fn troubles(assignments: &[AssignmentRow], report: &Report) -> Vec<Trouble> {
     }
     let failing: Vec<String> = assignments
         .iter()
-        .filter(|row| row.assignment.attempts >= ATTEMPTS_BEFORE_ALERT)
+        .filter(|row| row.assignment.task.is_some() && row.assignment.attempts >= ATTEMPTS_BEFORE_ALERT)
         .map(|row| row.assignment.key.to_string())
         .collect();
     if let Some(first) = failing.first() {

@@ -32,7 +32,7 @@ impl Alerts for FakeAlerts {
             self.told
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(alert)
+                .push(alert);
         };
         self.weather.call("sending an alert", tell).await
     }

@@ -177,6 +177,9 @@ fn additions(
         let (DeviceLookup::Found(channels), Some(device)) = (lookup, devices.get(index)) else {
             continue;
         };
+        if device.status != DeviceStatus::Online || !policy.records(device) {
+            continue;
+        }
         for channel in channels {
             let key = ChannelKey {
                 device: index.clone(),

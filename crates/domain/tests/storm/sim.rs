@@ -83,8 +83,8 @@ impl Sim {
 
     /// Storm, then calm; how often each planner branch was reached.
     pub(crate) fn run(mut self) -> BTreeMap<String, u64> {
-        for index in 0..6 {
-            self.add_device(NAMES[index]);
+        for name in NAMES.iter().take(6) {
+            self.add_device(name);
         }
         for step in 0..STEPS_STORMY {
             let trouble = if (step / 60) % 3 == 2 {
@@ -109,10 +109,10 @@ impl Sim {
         *self.gateway.now.lock().unwrap() = self.now;
         self.tasks.inner.set_now(self.now);
         self.record();
-        if step % 6 == 0 {
+        if step.is_multiple_of(6) {
             self.poll();
         }
-        if step % 2 == 0 {
+        if step.is_multiple_of(2) {
             self.dispatch();
         }
     }
@@ -187,7 +187,7 @@ impl Sim {
         self.mute.clear();
         for name in NAMES {
             self.gateway.inner.change(&DeviceIndex::new(name), |device| {
-                device.status = DeviceStatus::Online
+                device.status = DeviceStatus::Online;
             });
         }
         self.poll_policy.accept_removals = true;

@@ -1,0 +1,288 @@
+//! Who may answer which challenge when.
+//!
+//! A wrong password must reach the gateway once and never again, because it locks the account. So as long as
+//! no answer has been accepted yet, calls log in one after the other (the *turn*); the first rejection is
+//! remembered and ends all of them. Once an answer was accepted its challenge is *proven* and shared: every
+//! call then is one round trip, and calls run side by side.
+//!
+//! ```text
+//!  nothing proven ──turn──▶ ask ──401──▶ answer ──2xx──▶ proven (shared, nc counted)
+//!        ▲                                  └──401──▶ rejected: every later call fails at once
+//!        └── 401 without a word of the password (a restarted gateway forgot its nonces) ── proven
+//!                                                             proven ──401 stale──▶ answer the new nonce at once
+//! ```
+
+use crate::digest::{Challenge, Question};
+use crate::error::{IsapiError, ResponseStatus};
+use jiff::SignedDuration;
+use reqwest::header::HeaderValue;
+use secrecy::SecretString;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::MutexGuard as TurnGuard;
+
+/// The credentials, what the gateway thought of them, and the challenge all calls share.
+pub(crate) struct Authenticator {
+    state: Mutex<State>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    username: String,
+    password: SecretString,
+    /// Counts changes of the credentials, so that a late verdict on old ones is not held against new ones.
+    epoch: u64,
+    proven: Option<Challenge>,
+    rejection: Option<Rejection>,
+}
+
+/// What the gateway said of a rejected password.
+#[derive(Debug, Clone, Copy)]
+enum Rejection {
+    Password { tries_left: Option<u32> },
+    Locked { locked_for: Option<SignedDuration> },
+}
+
+impl Rejection {
+    fn into_error(self, username: &str) -> IsapiError {
+        let username = username.to_owned();
+        match self {
+            Self::Password { tries_left } => IsapiError::CredentialsRejected { username, tries_left },
+            Self::Locked { locked_for } => IsapiError::Locked { username, locked_for },
+        }
+    }
+}
+
+/// What one call holds between its round trips.
+#[derive(Default)]
+pub(crate) struct Login<'a> {
+    turn: Option<TurnGuard<'a, ()>>,
+    /// A challenge made to this call and not answered yet.
+    challenge: Option<Challenge>,
+    /// The challenge replaces a stale one whose answers were accepted, so answering needs no turn.
+    trusted: bool,
+}
+
+/// One request's authorization, and what its fate will mean.
+pub(crate) struct Attempt {
+    pub(crate) authorization: Option<HeaderValue>,
+    epoch: u64,
+    answered: Answered,
+}
+
+enum Answered {
+    Nothing,
+    Proven { nonce: String },
+    Fresh(Challenge),
+}
+
+/// What came with a 401.
+pub(crate) struct Denial {
+    pub(crate) challenge: Result<Challenge, IsapiError>,
+    pub(crate) status: Option<ResponseStatus>,
+}
+
+impl Authenticator {
+    pub(crate) fn new(username: String, password: SecretString) -> Self {
+        let state = State {
+            username,
+            password,
+            epoch: 0,
+            proven: None,
+            rejection: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn set_credentials(&self, username: String, password: SecretString) {
+        let mut state = self.state();
+        let epoch = state.epoch + 1;
+        *state = State {
+            username,
+            password,
+            epoch,
+            proven: None,
+            rejection: None,
+        };
+    }
+
+    pub(crate) fn credentials(&self) -> (String, SecretString) {
+        let state = self.state();
+        (state.username.clone(), state.password.clone())
+    }
+
+    /// The authorization of a call's next request. Waits for the turn while nothing is proven.
+    ///
+    /// # Errors
+    /// The remembered rejection; nothing was sent.
+    pub(crate) async fn attempt<'a>(
+        &'a self,
+        login: &mut Login<'a>,
+        question: &Question<'_>,
+    ) -> Result<Attempt, IsapiError> {
+        if login.turn.is_none() && !login.trusted {
+            if let Some(attempt) = self.state().answer_proven(question)? {
+                return Ok(attempt);
+            }
+            let turn = self.turn.lock().await;
+            // Whoever had the turn before has settled the matter as a rule.
+            if let Some(attempt) = self.state().answer_proven(question)? {
+                return Ok(attempt);
+            }
+            login.turn = Some(turn);
+        }
+        self.state().answer_fresh(login.challenge.take(), question)
+    }
+
+    /// The gateway let the request pass; `success` is a 2xx. Anything else proves nothing: a gateway may fail
+    /// or refuse before it looks at the password.
+    pub(crate) fn passed(&self, attempt: Attempt, success: bool) {
+        let mut state = self.state();
+        if let (Answered::Fresh(challenge), true) = (attempt.answered, success)
+            && state.epoch == attempt.epoch
+            && state.rejection.is_none()
+        {
+            state.proven = Some(challenge);
+        }
+    }
+
+    /// The gateway answered 401. Leaves in `login` what to answer next.
+    ///
+    /// # Errors
+    /// There is nothing to answer: the password is rejected, the account locked, or no challenge usable.
+    pub(crate) fn denied(
+        &self,
+        login: &mut Login<'_>,
+        attempt: Attempt,
+        denial: Denial,
+    ) -> Result<(), IsapiError> {
+        let stale = denial.challenge.as_ref().is_ok_and(Challenge::stale);
+        let rejection = denial.status.as_ref().and_then(rejection);
+        match (attempt.answered, stale, rejection) {
+            (Answered::Nothing, _, Some(Rejection::Locked { locked_for })) => {
+                // Somebody else's doing: no password of ours was tried, so trying later does no harm.
+                let username = self.state().username.clone();
+                return Err(Rejection::Locked { locked_for }.into_error(&username));
+            }
+            (Answered::Nothing, _, _) => {}
+            (Answered::Proven { .. }, true, _) => login.trusted = true,
+            (Answered::Fresh(_), true, _) => {}
+            (Answered::Proven { nonce }, false, None) => self.state().forget(&nonce),
+            (Answered::Proven { .. } | Answered::Fresh(_), false, rejection) => {
+                let rejection = rejection.unwrap_or(Rejection::Password { tries_left: None });
+                return Err(self.state().reject(attempt.epoch, rejection));
+            }
+        }
+        login.challenge = Some(denial.challenge?);
+        Ok(())
+    }
+
+    /// Remembers a rejection that came in the body of an answer rather than as a 401.
+    pub(crate) fn rejected_in_body(&self, epoch: u64, status: &ResponseStatus) -> IsapiError {
+        let locked = status.locked || is_lock(status);
+        let rejection = match locked {
+            true => Rejection::Locked {
+                locked_for: status.locked_for,
+            },
+            false => Rejection::Password {
+                tries_left: status.tries_left,
+            },
+        };
+        self.state().reject(epoch, rejection)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves no half-written state: every change here is a single assignment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), IsapiError> {
+        self.rejection
+            .map_or(Ok(()), |rejection| Err(rejection.into_error(&self.username)))
+    }
+
+    fn answer_proven(&mut self, question: &Question<'_>) -> Result<Option<Attempt>, IsapiError> {
+        self.check()?;
+        let Some(challenge) = self.proven.as_mut() else {
+            return Ok(None);
+        };
+        let Some(authorization) = challenge.answer(&self.username, &self.password, question) else {
+            self.proven = None;
+            return Ok(None);
+        };
+        let answered = Answered::Proven {
+            nonce: challenge.nonce().to_owned(),
+        };
+        Ok(Some(Attempt {
+            authorization: Some(authorization),
+            epoch: self.epoch,
+            answered,
+        }))
+    }
+
+    /// Answers a challenge made to this call alone; asks for one when there is none.
+    fn answer_fresh(
+        &self,
+        challenge: Option<Challenge>,
+        question: &Question<'_>,
+    ) -> Result<Attempt, IsapiError> {
+        self.check()?;
+        let answer = challenge.and_then(|mut challenge| {
+            let authorization = challenge.answer(&self.username, &self.password, question)?;
+            Some((authorization, Answered::Fresh(challenge)))
+        });
+        let (authorization, answered) = match answer {
+            Some((authorization, answered)) => (Some(authorization), answered),
+            None => (None, Answered::Nothing),
+        };
+        Ok(Attempt {
+            authorization,
+            epoch: self.epoch,
+            answered,
+        })
+    }
+
+    fn forget(&mut self, nonce: &str) {
+        if self.proven.as_ref().is_some_and(|proven| proven.nonce() == nonce) {
+            self.proven = None;
+        }
+    }
+
+    fn reject(&mut self, epoch: u64, rejection: Rejection) -> IsapiError {
+        let error = rejection.into_error(&self.username);
+        if epoch == self.epoch {
+            tracing::error!(%error, "the gateway is not asked again until the credentials change");
+            self.rejection = Some(rejection);
+            self.proven = None;
+        }
+        error
+    }
+}
+
+fn rejection(status: &ResponseStatus) -> Option<Rejection> {
+    if status.locked || status.tries_left == Some(0) || is_lock(status) {
+        return Some(Rejection::Locked {
+            locked_for: status.locked_for,
+        });
+    }
+    status.tries_left.map(|tries| Rejection::Password {
+        tries_left: Some(tries),
+    })
+}
+
+/// `MgmtLokedError` (sic) is how the vendor's guide spells it.
+fn is_lock(status: &ResponseStatus) -> bool {
+    ["MgmtLokedError", "MgmtLockedError"]
+        .iter()
+        .any(|lock| status.sub_status_code.eq_ignore_ascii_case(lock))
+}

@@ -1,0 +1,104 @@
+//! How to reach a gateway, and how patient and how trusting to be.
+
+use crate::tls::Tls;
+use reqwest::Url;
+use secrecy::SecretString;
+use std::time::Duration;
+
+/// Entries the vendor's guide asks for in a page of the device list.
+pub(crate) const DEVICES_PER_PAGE: u32 = 100;
+
+/// Everything a [`Client`](crate::Client) needs to know. Its `Debug` does not show the password.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `http://host[:port]` or `https://…`, with a path when a proxy adds one; no user, password or query.
+    pub base_url: Url,
+    /// The gateway's user.
+    pub username: String,
+    /// Its password.
+    pub password: SecretString,
+    /// What makes an `https` gateway trustworthy.
+    pub tls: Tls,
+    /// Longest wait for a connection, TLS handshake included.
+    pub connect_timeout: Duration,
+    /// Longest time of one call from its turn to the last byte of its answer, authentication included. For a
+    /// subscription: until its first part.
+    pub request_timeout: Duration,
+    /// Longest answer, and longest part of the event stream, in bytes.
+    pub body_max_bytes: usize,
+    /// Calls under way at once; further calls wait for their turn. Subscriptions do not count.
+    pub concurrency_max: usize,
+    /// Devices asked for per page, 1 to 100. A full page but the last one is expected; lower this for a build
+    /// that caps its pages.
+    pub devices_per_page: u32,
+    /// Longest silence of the event stream before it counts as dead.
+    pub event_silence_max: Duration,
+}
+
+impl Config {
+    /// A configuration with the usual limits: 5 s to connect, 15 s per call, answers of 4 MiB, 4 calls at once,
+    /// 30 s of silence (three missed heartbeats, as the vendor's guide advises).
+    pub fn new(base_url: Url, username: impl Into<String>, password: SecretString) -> Self {
+        Self {
+            base_url,
+            username: username.into(),
+            password,
+            tls: Tls::WebPki,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(15),
+            body_max_bytes: 4 * 1024 * 1024,
+            concurrency_max: 4,
+            devices_per_page: DEVICES_PER_PAGE,
+            event_silence_max: Duration::from_secs(30),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let url = &self.base_url;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ConfigError::CredentialsInUrl);
+        }
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || url.query().is_some() {
+            return Err(ConfigError::NotABaseUrl(url.to_string()));
+        }
+        if url.scheme() == "http" && !matches!(self.tls, Tls::WebPki) {
+            return Err(ConfigError::TrustWithoutHttps);
+        }
+        if self.concurrency_max == 0 {
+            return Err(ConfigError::NoConcurrency);
+        }
+        if !(1..=DEVICES_PER_PAGE).contains(&self.devices_per_page) {
+            return Err(ConfigError::PageSize(self.devices_per_page));
+        }
+        Ok(())
+    }
+}
+
+/// Why no client can be made of a [`Config`].
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Credentials in URLs end up in logs.
+    #[error("the gateway's URL must not contain a user or password")]
+    CredentialsInUrl,
+    /// Not something to append API paths to.
+    #[error("`{0}` is not an http or https URL without a query")]
+    NotABaseUrl(String),
+    /// A pin or CA that would silently not be used.
+    #[error("a certificate pin or CA is given but the gateway's URL is not https")]
+    TrustWithoutHttps,
+    /// No call could ever be made.
+    #[error("at least one call at once must be allowed")]
+    NoConcurrency,
+    /// Outside what gateways accept.
+    #[error("{0} devices per page is not between 1 and {DEVICES_PER_PAGE}")]
+    PageSize(u32),
+    /// The CA file is not a list of PEM certificates.
+    #[error("cannot read the CA certificates: {0}")]
+    BadCa(String),
+    /// The machine's own certificate store or the TLS library refused.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library refused.
+    #[error("cannot set up the HTTP client")]
+    Http(#[from] reqwest::Error),
+}

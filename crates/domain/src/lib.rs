@@ -10,6 +10,8 @@
 
 pub mod alert;
 pub mod channel;
+#[cfg(any(test, feature = "fakes"))]
+pub mod contract;
 pub mod coverage;
 pub mod device;
 pub mod dispatch;

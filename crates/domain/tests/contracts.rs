@@ -1,0 +1,12 @@
+//! The fakes keep the ports' promises, so that what a storm proves on them is worth something.
+
+use domain::fakes::{FakeTables, Weather};
+
+fn with_fake(promise: &impl AsyncFn(&FakeTables)) {
+    futures::executor::block_on(promise(&FakeTables::new(Weather::calm())));
+}
+
+domain::contract!(channels, with_fake);
+domain::contract!(tasks, with_fake);
+domain::contract!(gaps, with_fake);
+domain::contract!(control, with_fake);

@@ -65,8 +65,15 @@ pub(crate) struct Login<'a> {
 /// One request's authorization, and what its fate will mean.
 pub(crate) struct Attempt {
     pub(crate) authorization: Option<HeaderValue>,
-    epoch: u64,
+    pub(crate) identity: Identity,
     answered: Answered,
+}
+
+/// Whose credentials a request was made with.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    username: String,
+    epoch: u64,
 }
 
 enum Answered {
@@ -141,7 +148,7 @@ impl Authenticator {
     pub(crate) fn passed(&self, attempt: Attempt, success: bool) {
         let mut state = self.state();
         if let (Answered::Fresh(challenge), true) = (attempt.answered, success)
-            && state.epoch == attempt.epoch
+            && state.epoch == attempt.identity.epoch
             && state.rejection.is_none()
         {
             state.proven = Some(challenge);
@@ -163,8 +170,7 @@ impl Authenticator {
         match (attempt.answered, stale, rejection) {
             (Answered::Nothing, _, Some(Rejection::Locked { locked_for })) => {
                 // Somebody else's doing: no password of ours was tried, so trying later does no harm.
-                let username = self.state().username.clone();
-                return Err(Rejection::Locked { locked_for }.into_error(&username));
+                return Err(Rejection::Locked { locked_for }.into_error(&attempt.identity.username));
             }
             (Answered::Nothing, _, _) => {}
             (Answered::Proven { .. }, true, _) => login.trusted = true,
@@ -172,7 +178,7 @@ impl Authenticator {
             (Answered::Proven { nonce }, false, None) => self.state().forget(&nonce),
             (Answered::Proven { .. } | Answered::Fresh(_), false, rejection) => {
                 let rejection = rejection.unwrap_or(Rejection::Password { tries_left: None });
-                return Err(self.state().reject(attempt.epoch, rejection));
+                return Err(self.state().reject(&attempt.identity, rejection));
             }
         }
         login.challenge = Some(denial.challenge?);
@@ -180,7 +186,7 @@ impl Authenticator {
     }
 
     /// Remembers a rejection that came in the body of an answer rather than as a 401.
-    pub(crate) fn rejected_in_body(&self, epoch: u64, status: &ResponseStatus) -> IsapiError {
+    pub(crate) fn rejected_in_body(&self, identity: &Identity, status: &ResponseStatus) -> IsapiError {
         let locked = status.locked || is_lock(status);
         let rejection = match locked {
             true => Rejection::Locked {
@@ -190,18 +196,12 @@ impl Authenticator {
                 tries_left: status.tries_left,
             },
         };
-        self.state().reject(epoch, rejection)
+        self.state().reject(identity, rejection)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves no half-written state: every change here is a single assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Attempt {
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
     }
 }
 
@@ -225,7 +225,7 @@ impl State {
         };
         Ok(Some(Attempt {
             authorization: Some(authorization),
-            epoch: self.epoch,
+            identity: self.identity(),
             answered,
         }))
     }
@@ -247,9 +247,16 @@ impl State {
         };
         Ok(Attempt {
             authorization,
-            epoch: self.epoch,
+            identity: self.identity(),
             answered,
         })
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            username: self.username.clone(),
+            epoch: self.epoch,
+        }
     }
 
     fn forget(&mut self, nonce: &str) {
@@ -258,10 +265,10 @@ impl State {
         }
     }
 
-    fn reject(&mut self, epoch: u64, rejection: Rejection) -> IsapiError {
-        let error = rejection.into_error(&self.username);
-        if epoch == self.epoch {
-            tracing::error!(%error, "the gateway is not asked again until the credentials change");
+    fn reject(&mut self, identity: &Identity, rejection: Rejection) -> IsapiError {
+        let error = rejection.into_error(&identity.username);
+        if identity.epoch == self.epoch {
+            tracing::warn!(%error, "the gateway is not asked again until the credentials change");
             self.rejection = Some(rejection);
             self.proven = None;
         }

@@ -1,7 +1,7 @@
 //! Sending a call: its turn among others, its time limit, the rounds of authentication, its bounded answer.
 
 use crate::answer::{self, Verdict};
-use crate::auth::{Denial, Login};
+use crate::auth::{Denial, Identity, Login};
 use crate::call::Call;
 use crate::client::Inner;
 use crate::digest::{Challenge, Question};
@@ -20,8 +20,7 @@ const ROUNDS_MAX: usize = 3;
 /// An answer whose body has not been read yet.
 pub(crate) struct Opened {
     pub(crate) response: Response,
-    /// Which credentials it was asked with.
-    epoch: u64,
+    identity: Identity,
 }
 
 impl Inner {
@@ -69,7 +68,9 @@ impl Inner {
         let body = self.body(call, opened.response).await?;
         match answer::read(call, http_status, &body)? {
             Verdict::Done(value) => Ok(value),
-            Verdict::Unauthorized(status) => Err(self.authenticator.rejected_in_body(opened.epoch, &status)),
+            Verdict::Unauthorized(status) => {
+                Err(self.authenticator.rejected_in_body(&opened.identity, &status))
+            }
         }
     }
 
@@ -99,9 +100,9 @@ impl Inner {
                 .await?;
             let http_status = response.status();
             if http_status != StatusCode::UNAUTHORIZED {
-                let epoch = attempt.epoch();
+                let identity = attempt.identity.clone();
                 self.authenticator.passed(attempt, http_status.is_success());
-                return Ok(Opened { response, epoch });
+                return Ok(Opened { response, identity });
             }
             let denial = self.denial(call, response).await?;
             self.authenticator.denied(&mut login, attempt, denial)?;

@@ -1,7 +1,5 @@
 //! The parsers on samples of the vendor's guide, on nonsense, and on pages that lie.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
-
 use domain::{Device, DeviceKind, DeviceStatus, OfflineHint};
 use isapi::InconsistentList;
 use isapi::parse::{self, DeviceListing, RecordingListing};

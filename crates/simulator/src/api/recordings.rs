@@ -1,0 +1,127 @@
+//! `ContentMgmt/search`: the files on a device's own storage.
+
+use super::Request;
+use super::devices::device_index;
+use crate::fleet::Device;
+use crate::media::Codec;
+use crate::reply::{Outcome, Refusal, Reply, parse};
+use crate::scenario::{DeviceStatus, RecordedSpan};
+use crate::world::World;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The most a page may hold, as documented.
+const RESULTS_MAX: usize = 40;
+
+#[derive(Deserialize)]
+struct SearchRequest {
+    #[serde(rename = "CMSearchDescription")]
+    search: Search,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    #[serde(rename = "searchID")]
+    search_id: String,
+    #[serde(rename = "trackIDList")]
+    tracks: Vec<Track>,
+    #[serde(rename = "timeSpanList")]
+    spans: Vec<TimeSpan>,
+    #[serde(rename = "maxResults")]
+    results_max: usize,
+    /// Spelt like this in the vendor's guide.
+    #[serde(rename = "searchResultPostion", default)]
+    position: usize,
+}
+
+/// `{"trackID": 101}`: channel 1, main stream.
+#[derive(Deserialize)]
+struct Track {
+    #[serde(rename = "trackID")]
+    id: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TimeSpan {
+    start_time: Timestamp,
+    end_time: Timestamp,
+}
+
+/// A page of the files of one track.
+pub(super) fn search(world: &World, request: &Request<'_>, now: Timestamp) -> Outcome {
+    let device = world.fleet.find(&device_index(request)?)?;
+    let search = parse::<SearchRequest>(request.body)?.search;
+    if device.spec.status != DeviceStatus::Online {
+        return Err(Refusal::device_busy());
+    }
+    if !(1..=RESULTS_MAX).contains(&search.results_max) {
+        return Err(Refusal::bad_parameters("maxResults must be 1 to 40"));
+    }
+    let found = found(device, &search, now)?;
+    let from = search.position.min(found.len());
+    let page = &found[from..found.len().min(from + search.results_max)];
+    let more = from + page.len() < found.len();
+    let status = match (page.is_empty(), more) {
+        (true, _) => "NO MATCH",
+        (false, true) => "MORE",
+        (false, false) => "OK",
+    };
+    Ok(Reply::Document(json!({"CMSearchResult": {
+        "searchID": search.search_id,
+        "responseStatus": true,
+        "responseStatusStrg": status,
+        "numOfMatches": page.len(),
+        "matchList": page,
+    }})))
+}
+
+fn found(device: &Device, search: &Search, now: Timestamp) -> Result<Vec<Value>, Refusal> {
+    let [track] = search.tracks.as_slice() else {
+        return Err(Refusal::bad_parameters("trackIDList must have one entry"));
+    };
+    let [span] = search.spans.as_slice() else {
+        return Err(Refusal::bad_parameters("timeSpanList must have one entry"));
+    };
+    if span.end_time <= span.start_time {
+        return Err(Refusal::bad_parameters("the time span ends before it starts"));
+    }
+    let id = (track.id / 100).into();
+    let Some(channel) = device.channel(&id).filter(|_| track.id % 100 == 1) else {
+        return Err(Refusal::bad_parameters(format!("no track {}", track.id)));
+    };
+    let asked = RecordedSpan {
+        start: span.start_time,
+        end: span.end_time,
+    };
+    let codec = match channel.spec.picture.codec {
+        Codec::H264 => "H.264",
+        Codec::H265 => "H.265",
+    };
+    let bytes_per_second = i64::from(channel.spec.picture.bit_rate_kbps) * 125;
+    let files = device.recorded(asked, now).into_iter();
+    Ok(files
+        .map(|file| item(track.id, codec, file, bytes_per_second))
+        .collect())
+}
+
+fn item(track: u32, codec: &str, file: RecordedSpan, bytes_per_second: i64) -> Value {
+    let compact = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let exact = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let (start, end) = (compact(file.start), compact(file.end));
+    let size = file.end.duration_since(file.start).as_secs() * bytes_per_second;
+    let name = format!("ch{:02}_{start}", track / 100);
+    json!({"searchMatchItem": {
+        "sourceID": "{00000000-0000-0000-0000-000000000000}",
+        "trackID": track,
+        "timeSpan": {"startTime": exact(file.start), "endTime": exact(file.end)},
+        "mediaSegmentDescriptor": {
+            "contentType": "video",
+            "codecType": codec,
+            "playbackURI": format!("rtsp://localhost/Streaming/tracks/{track}/?starttime={start}&endtime={end}&name={name}&size={size}"),
+            "lockStatus": "unlock",
+            "name": name,
+        },
+    }})
+}

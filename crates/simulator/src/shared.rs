@@ -1,0 +1,59 @@
+//! The world behind its lock, and the performing of its effects.
+
+use crate::hub::Hub;
+use crate::world::{Effect, World};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// What all tasks of a simulator hold on to.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    hub: Hub,
+    reboot: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(world: World) -> Self {
+        Self {
+            world: Mutex::new(world),
+            hub: Hub::default(),
+            reboot: Notify::new(),
+        }
+    }
+
+    /// Looks at the world or changes it, and performs what follows from that before anyone else looks. The
+    /// lock is held meanwhile, so effects happen in the order of their causes.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = act(&mut world);
+        self.perform(&mut world);
+        value
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Completes when a reboot has begun.
+    pub(crate) async fn reboot_begun(&self) {
+        self.reboot.notified().await;
+    }
+
+    fn perform(&self, world: &mut World) {
+        for effect in world.take_effects() {
+            match effect {
+                Effect::Streams | Effect::Login => {}
+                Effect::Reboot => {
+                    if world.begin_reboot() {
+                        self.hub.cut_all();
+                        self.reboot.notify_one();
+                    }
+                }
+                Effect::Event(event) => self.hub.tell(&event),
+                Effect::EndSubscription(id) => self.hub.end(id),
+                Effect::CutEvents => self.hub.cut_all(),
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Plays a segment in headless Chromium's `<video>` and says what the browser made of it.
+
+use axum::extract::State;
+use axum::response::Html;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use std::path::Path;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+/// What the page reports once the video has ended, or failed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Played {
+    pub(crate) error: Option<String>,
+    pub(crate) duration: f64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// Frames the compositor was handed.
+    pub(crate) frames: u32,
+}
+
+const PAGE: &str = r#"<!doctype html><video id=v muted src="/segment.mp4"></video><script>
+const v = document.getElementById('v');
+const report = error => fetch('/result', {method: 'POST', headers: {'content-type': 'application/json'},
+  body: JSON.stringify({error, duration: Number.isFinite(v.duration) ? v.duration : -1, width: v.videoWidth,
+    height: v.videoHeight, frames: v.getVideoPlaybackQuality().totalVideoFrames})});
+v.onerror = () => report(v.error.message);
+v.onended = () => report(null);
+v.playbackRate = 4;
+v.play().catch(e => report(String(e)));
+</script>"#;
+
+/// Plays the file to its end.
+pub(crate) async fn play(file: &Path) -> Played {
+    let bytes = tokio::fs::read(file).await.unwrap();
+    let (results, mut result) = mpsc::channel(4);
+    let app = Router::new()
+        .route("/", get(|| async { Html(PAGE) }))
+        .route("/segment.mp4", get(|| async move { ([("content-type", "video/mp4")], bytes) }))
+        .route(
+            "/result",
+            post(|State(results): State<mpsc::Sender<Played>>, Json(played): Json<Played>| async move {
+                _ = results.send(played).await;
+            }),
+        )
+        .with_state(results);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let profile = tempfile::tempdir().unwrap();
+    let mut browser = chromium(&url, profile.path()).spawn().expect("chromium: apt-get install chromium");
+    let played = tokio::time::timeout(Duration::from_secs(90), result.recv()).await;
+    browser.kill().await.unwrap();
+    server.abort();
+    played.expect("chromium played the segment to its end").expect("the page reported")
+}
+
+fn chromium(url: &str, profile: &Path) -> Command {
+    let mut command = Command::new("chromium");
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--autoplay-policy=no-user-gesture-required", "--mute-audio"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(url)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true);
+    command
+}

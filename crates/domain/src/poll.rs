@@ -15,4 +15,4 @@ mod run;
 pub use lookups::{Lookup, LookupReason, lookups};
 pub use plan::{Action, DeviceLookup, FoundChannel, Hold, Observed, Plan, Why, plan};
 pub use policy::PollPolicy;
-pub use run::{Report, poll};
+pub use run::{Report, look, poll};

@@ -25,6 +25,17 @@ pub enum Tls {
     Ca(String),
 }
 
+impl Tls {
+    /// The TLS side of an `https` client that trusts as this says; for programs that talk to others, such as an
+    /// alert's webhook, with the same care.
+    ///
+    /// # Errors
+    /// No certificate store, or an authority that is not PEM.
+    pub fn client_config(&self) -> Result<ClientConfig, ConfigError> {
+        client_config(self, true)
+    }
+}
+
 /// SHA-256 of a certificate in DER form, as `openssl x509 -fingerprint -sha256` prints it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 32]);

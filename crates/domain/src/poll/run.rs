@@ -52,8 +52,11 @@ where
     L: Alerts,
 {
     let mut report = Report::default();
-    let troubles = match observe_and_apply(policy, gateway, table, now, &mut report).await {
-        Ok(plan) => held(&plan),
+    let troubles = match look(policy, gateway, table, now, &mut report).await {
+        Ok(plan) => {
+            apply(table, &plan, &mut report).await;
+            held(&plan)
+        }
         Err(error) => {
             report.failure = Some(error.chain());
             vec![failing(&error)]
@@ -65,7 +68,11 @@ where
     report
 }
 
-async fn observe_and_apply<G, T>(
+/// Looks and plans, and changes nothing: a dry run. What was seen goes into `report`.
+///
+/// # Errors
+/// The gateway's, when its list cannot be had or believed, or the table's.
+pub async fn look<G, T>(
     policy: &PollPolicy,
     gateway: &G,
     table: &T,
@@ -96,7 +103,6 @@ where
     };
     let plan = plan(policy, &observed, now);
     report.held = plan.hold.as_ref().map_or(0, |hold| hold.keys.len());
-    apply(table, &plan, report).await;
     Ok(plan)
 }
 

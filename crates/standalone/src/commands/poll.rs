@@ -1,0 +1,66 @@
+//! `millrace poll`: one poll by hand.
+
+use crate::alerts::Outbox;
+use crate::config::{Config, Options};
+use crate::gateway;
+use anyhow::{Context, bail};
+use domain::poll::{Report, look, poll};
+use jiff::Timestamp;
+use local::Sqlite;
+use std::io::Write;
+
+/// Arguments of `millrace poll`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove what is missing for long even if it is much at once: you have looked, and it is really gone.
+    #[arg(long)]
+    accept_removals: bool,
+}
+
+/// Polls once and says what changed, or would.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    super::run::log_to_stderr()?;
+    let mut config = Config::load(args.options)?;
+    config.poll.accept_removals = args.accept_removals;
+    let gateway = gateway::client(config.gateway()?)?;
+    std::fs::create_dir_all(&config.data).with_context(|| format!("making {}", config.data.display()))?;
+    let table = Sqlite::open(&config.state_file())
+        .await
+        .context("opening the tables")?;
+    let mut out = std::io::stdout();
+    if args.dry_run {
+        let mut report = Report::default();
+        let plan = look(&config.poll, &gateway, &table, Timestamp::now(), &mut report).await?;
+        write!(out, "{plan}")?;
+        writeln!(
+            out,
+            "{} devices, {} online; {} channels known",
+            report.devices, report.devices_online, report.channels
+        )?;
+        return Ok(());
+    }
+    let alerts = Outbox::new(config.alert_webhook)?;
+    let report = poll(&config.poll, &gateway, &table, &alerts, Timestamp::now()).await;
+    if let Some(failure) = report.failure {
+        bail!("the poll failed and changed nothing: {failure}");
+    }
+    let Report {
+        devices,
+        devices_online,
+        added,
+        removed,
+        updated,
+        held,
+        ..
+    } = report;
+    writeln!(
+        out,
+        "{devices} devices, {devices_online} online; {added} channels added, {removed} removed, {updated} updated, {held} removals held"
+    )?;
+    Ok(())
+}

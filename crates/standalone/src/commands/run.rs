@@ -1,0 +1,120 @@
+//! `millrace run`: the loops, until a signal drains them.
+
+use crate::config::{Config, Options};
+use crate::instance::Instance;
+use crate::machine::Machine;
+use domain::{dispatch, poll};
+use std::cell::Cell;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Records until Ctrl-C or SIGTERM; a second one exits at once.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    log_to_stderr()?;
+    let config = Config::load(options)?;
+    let _instance = Instance::take(&config.data)?;
+    tracing::info!(data = %config.data.display(), archive = config.archive, "starting");
+    let machine = Machine::open(config).await?;
+    machine.apply_settings().await?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        () = machine.poll_for_ever(log_poll) => {}
+        () = machine.dispatch_for_ever(log_dispatch) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining: recorders close, upload and exit; a second signal exits at once");
+    let waiting_for = Cell::new(0);
+    let log_waiting = |recorders| {
+        if waiting_for.replace(recorders) != recorders {
+            tracing::info!(recorders, "waiting for recorders to finish");
+        }
+    };
+    tokio::select! {
+        drained = machine.drain(log_waiting) => {
+            drained?;
+            tracing::info!("all recorders have finished");
+        }
+        _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => {
+            tracing::warn!("second signal: leaving now; recorders finish by themselves, the rest is in the spool");
+        }
+    }
+    Ok(())
+}
+
+/// The log of commands that run for long.
+pub(crate) fn log_to_stderr() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init()
+        .map_err(|error| anyhow::anyhow!(error))
+}
+
+/// One line a poll that did something; quiet polls are for debugging.
+fn log_poll(report: &poll::Report) {
+    let poll::Report {
+        devices,
+        devices_online,
+        channels,
+        added,
+        removed,
+        updated,
+        held,
+        ..
+    } = report;
+    if let Some(failure) = &report.failure {
+        tracing::warn!(failure, "poll failed; nothing was changed");
+    } else if report.changed.is_empty() && report.lookups_failed.is_empty() && report.writes_failed.is_empty()
+    {
+        tracing::debug!(devices, devices_online, channels, held, "polled");
+    } else {
+        let (lookups_failed, writes_failed) = (&report.lookups_failed, &report.writes_failed);
+        tracing::info!(
+            devices,
+            devices_online,
+            channels,
+            added,
+            removed,
+            updated,
+            held,
+            ?lookups_failed,
+            ?writes_failed,
+            "polled"
+        );
+    }
+}
+
+fn log_dispatch(report: &dispatch::Report) {
+    let dispatch::Report {
+        channels,
+        tasks,
+        started,
+        stopped,
+        assigned,
+        updated,
+        forgotten,
+        waiting,
+        ..
+    } = report;
+    if let Some(failure) = &report.failure {
+        tracing::warn!(failure, "dispatch failed; recorders go on");
+    } else if started + stopped + assigned + updated + forgotten == 0 && report.failed.is_empty() {
+        tracing::debug!(channels, tasks, waiting, "dispatched");
+    } else {
+        let failed = &report.failed;
+        tracing::info!(
+            channels,
+            tasks,
+            started,
+            stopped,
+            assigned,
+            updated,
+            forgotten,
+            waiting,
+            ?failed,
+            "dispatched"
+        );
+    }
+}

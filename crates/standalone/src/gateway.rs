@@ -1,0 +1,11 @@
+//! The gateway's client, made from the configuration.
+
+use crate::config::Gateway;
+use anyhow::Context;
+
+/// A client for the configured gateway.
+pub(crate) fn client(gateway: &Gateway) -> anyhow::Result<isapi::Client> {
+    let mut config = isapi::Config::new(gateway.url.clone(), &gateway.username, gateway.password.clone());
+    config.tls = gateway.tls.clone();
+    isapi::Client::new(config).context("preparing the gateway's client")
+}

@@ -1,0 +1,132 @@
+//! Everything that runs on one machine: the poll, the dispatcher and the recorders' host, over one state file.
+
+use crate::alerts::Outbox;
+use crate::config::Config;
+use crate::gateway;
+use crate::processes::Processes;
+use anyhow::Context;
+use domain::dispatch::{self, dispatch};
+use domain::poll::{self, poll};
+use domain::ports::{Put, Tasks};
+use domain::settings::Overrides;
+use jiff::Timestamp;
+use local::Sqlite;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// The loops of one machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    config: Config,
+    gateway: isapi::Client,
+    table: Sqlite,
+    processes: Processes,
+    alerts: Outbox,
+    look: Notify,
+}
+
+impl Machine {
+    /// Opens the state and prepares the clients; nothing runs yet.
+    pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
+        let gateway = config.gateway()?;
+        let program = std::env::current_exe().context("finding this program")?;
+        let table = Sqlite::open(&config.state_file())
+            .await
+            .context("opening the tables")?;
+        Ok(Self {
+            gateway: gateway::client(gateway)?,
+            processes: Processes::new(program, &config, gateway)?,
+            alerts: Outbox::new(config.alert_webhook.clone())?,
+            look: Notify::new(),
+            table,
+            config,
+        })
+    }
+
+    /// Gives channels the settings the configuration file has for them.
+    pub(crate) async fn apply_settings(&self) -> anyhow::Result<()> {
+        let (mut overrides, version) = Overrides::load(&self.table).await?;
+        let before = overrides.clone();
+        for (key, settings) in &self.config.channels {
+            overrides.set(key, settings.clone());
+        }
+        if overrides != before && overrides.store(&self.table, version).await? == Put::Stale {
+            anyhow::bail!("another program changed the channel settings at the same time; start again");
+        }
+        Ok(())
+    }
+
+    /// Polls for ever; each change makes the dispatcher look at once.
+    pub(crate) async fn poll_for_ever(&self, told: impl Fn(&poll::Report)) {
+        loop {
+            let report = poll(
+                &self.config.poll,
+                &self.gateway,
+                &self.table,
+                &self.alerts,
+                Timestamp::now(),
+            )
+            .await;
+            told(&report);
+            if !report.changed.is_empty() {
+                self.look.notify_one();
+            }
+            sleep(self.config.poll_interval).await;
+        }
+    }
+
+    /// Dispatches for ever: on its interval, on a change, when a recorder ends, when a waiting channel is due.
+    pub(crate) async fn dispatch_for_ever(&self, told: impl Fn(&dispatch::Report)) {
+        loop {
+            let now = Timestamp::now();
+            let report = dispatch(
+                &self.config.dispatch,
+                &self.table,
+                &self.processes,
+                &self.alerts,
+                now,
+            )
+            .await;
+            told(&report);
+            let next = Instant::now() + next_look(self.config.dispatch_interval, &report, now);
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.look.notified() => {}
+                () = self.processes.ended() => {}
+            }
+        }
+    }
+
+    /// Asks every recorder to stop and waits until all have; `told` hears how many still run. Those that take
+    /// longer than they may are killed: what they had not uploaded stays in the spool.
+    pub(crate) async fn drain(&self, told: impl Fn(usize)) -> anyhow::Result<()> {
+        let patience = Duration::try_from(self.config.recorder.stop_deadline).unwrap_or_default();
+        let deadline = Instant::now() + patience + Duration::from_secs(5);
+        for task in self.processes.list_tasks().await? {
+            self.processes.stop_task(&task.arn, "millrace stops").await?;
+        }
+        loop {
+            let live = self.processes.list_tasks().await?;
+            if live.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                for task in &live {
+                    tracing::warn!(task = %task.arn, "recorder did not stop in time and is killed");
+                    self.processes.kill(&task.arn)?;
+                }
+            }
+            told(live.len());
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// A waiting channel may be due before the interval is over; never sooner than a second, whatever the clock says.
+fn next_look(interval: Duration, report: &dispatch::Report, now: Timestamp) -> Duration {
+    let due = report
+        .next_due
+        .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
+    due.map_or(interval, |due| due.max(Duration::from_secs(1)).min(interval))
+}

@@ -1,0 +1,251 @@
+//! Recorders as child processes.
+//!
+//! A task is a child and a file `{tasks}/{task}`: the child's standard input. The file is locked before the child
+//! starts and the lock lives as long as the child does, whatever becomes of `millrace run`; who finds the lock free
+//! knows that the task has ended. The file's content says which process to signal.
+
+use crate::config::{Config, Gateway, PASSWORD_ENV};
+use anyhow::Context;
+use domain::ports::{PortError, Tasks};
+use domain::{Launch, LiveTask, TaskArn, TaskKind};
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::process::Command;
+use tokio::sync::Notify;
+
+/// The host of recorders on one machine. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Processes {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    program: PathBuf,
+    tasks: PathBuf,
+    logs: PathBuf,
+    arguments: Vec<String>,
+    gateway: Gateway,
+    ended: Notify,
+}
+
+/// What a task's file says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    pid: i32,
+    kind: TaskKind,
+    started_at: Timestamp,
+}
+
+impl Processes {
+    /// Recorders that run `program recorder …` as the configuration says.
+    pub(crate) fn new(program: PathBuf, config: &Config, gateway: &Gateway) -> anyhow::Result<Self> {
+        let (tasks, logs) = (config.data.join("tasks"), config.data.join("logs"));
+        for folder in [&tasks, &logs] {
+            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
+        let inner = Inner {
+            program,
+            tasks,
+            logs,
+            arguments: arguments(config, gateway),
+            gateway: gateway.clone(),
+            ended: Notify::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Waits until a child ends.
+    pub(crate) async fn ended(&self) {
+        self.inner.ended.notified().await;
+    }
+
+    /// Kills a task that did not stop when asked to.
+    pub(crate) fn kill(&self, task: &TaskArn) -> Result<(), PortError> {
+        self.inner.signal(task, Signal::KILL, "killing a recorder")
+    }
+}
+
+fn arguments(config: &Config, gateway: &Gateway) -> Vec<String> {
+    let recorder = &config.recorder;
+    let pairs = [
+        ("--state", format!("sqlite:{}", config.state_file().display())),
+        ("--archive", config.archive.clone()),
+        ("--spool", config.spool().display().to_string()),
+        ("--spool-max", recorder.spool_max.clone()),
+        ("--pull-interval", recorder.pull_interval.to_string()),
+        ("--orphan-grace", recorder.orphan_grace.to_string()),
+        ("--stop-deadline", recorder.stop_deadline.to_string()),
+        ("--gateway-username", gateway.username.clone()),
+    ];
+    pairs
+        .into_iter()
+        .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .collect()
+}
+
+impl Tasks for Processes {
+    async fn list_tasks(&self) -> Result<Vec<LiveTask>, PortError> {
+        let doing = "listing recorder processes";
+        let entries =
+            std::fs::read_dir(&self.inner.tasks).map_err(|error| PortError::unknown(doing, error))?;
+        let mut live = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| PortError::unknown(doing, error))?.path();
+            if let Some(task) = examine(&path).map_err(|error| PortError::unknown(doing, error))? {
+                live.push(task);
+            }
+        }
+        live.sort_by(|a, b| a.arn.cmp(&b.arn));
+        Ok(live)
+    }
+
+    async fn start_task(&self, launch: &Launch) -> Result<TaskArn, PortError> {
+        let arn = TaskArn::new(format!("local-{}", launch.token));
+        let doing = || format!("starting {arn}");
+        let path = self.inner.tasks.join(arn.as_str());
+        let mut file = open(&path).map_err(|error| PortError::unknown(doing(), error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(arn),
+            Err(TryLockError::Error(error)) => return Err(PortError::unknown(doing(), error)),
+        }
+        let mut child = self
+            .inner
+            .command(&arn, &file)
+            .map_err(|error| PortError::unknown(doing(), error))?;
+        let mut child = child
+            .spawn()
+            .map_err(|error| PortError::refused(doing(), error))?;
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .unwrap_or_default();
+        let record = Record {
+            pid,
+            kind: launch.kind,
+            started_at: Timestamp::now(),
+        };
+        write(&mut file, &record).map_err(|error| PortError::unknown(doing(), error))?;
+        let inner = Arc::clone(&self.inner);
+        let task = arn.clone();
+        tokio::spawn(async move {
+            match child.wait().await {
+                Ok(status) if status.success() => tracing::info!(%task, "recorder ended"),
+                Ok(status) => tracing::warn!(%task, %status, "recorder died"),
+                Err(error) => tracing::error!(%task, %error, "waiting for a recorder failed"),
+            }
+            inner.ended.notify_one();
+        });
+        Ok(arn)
+    }
+
+    async fn stop_task(&self, task: &TaskArn, reason: &str) -> Result<(), PortError> {
+        tracing::info!(%task, reason, "stopping recorder");
+        self.inner.signal(task, Signal::TERM, "stopping a recorder")
+    }
+}
+
+impl Inner {
+    fn command(&self, task: &TaskArn, lock: &File) -> std::io::Result<Command> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.logs.join(format!("{task}.log")))?;
+        let mut command = Command::new(&self.program);
+        command
+            .arg("recorder")
+            .args(["--task-arn", task.as_str()])
+            .args(&self.arguments)
+            .env(PASSWORD_ENV, self.gateway.password.expose_secret())
+            .stdin(Stdio::from(lock.try_clone()?))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log))
+            // Ctrl-C on a terminal reaches its whole process group; recorders are drained one by one instead.
+            .process_group(0);
+        Ok(command)
+    }
+
+    fn signal(&self, task: &TaskArn, signal: Signal, doing: &str) -> Result<(), PortError> {
+        let path = self.tasks.join(task.as_str());
+        if !path.exists()
+            || examine(&path)
+                .map_err(|error| PortError::unknown(doing, error))?
+                .is_none()
+        {
+            return Ok(());
+        }
+        let record = read(&path).map_err(|error| PortError::unknown(doing, error))?;
+        let pid = record.and_then(|record| Pid::from_raw(record.pid));
+        let pid = pid.ok_or_else(|| PortError::unknown(doing, "its process id is not known"))?;
+        match kill_process(pid, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(PortError::unknown(doing, error)),
+        }
+    }
+}
+
+/// The task of a file, if it lives; the file of one that has ended is removed.
+fn examine(path: &Path) -> std::io::Result<Option<LiveTask>> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Ok(None);
+    };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => {
+            std::fs::remove_file(path)?;
+            return Ok(None);
+        }
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let (kind, started_at) = match read(path)? {
+        Some(record) => (record.kind, record.started_at),
+        // Its starter was killed between the start and the record.
+        None => (
+            TaskKind::Transform,
+            Timestamp::try_from(file.metadata()?.modified()?).unwrap_or(Timestamp::MIN),
+        ),
+    };
+    Ok(Some(LiveTask {
+        arn: TaskArn::new(name),
+        started_at,
+        kind,
+        stopping: false,
+    }))
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+}
+
+fn write(file: &mut File, record: &Record) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&serde_json::to_vec(record)?)?;
+    file.sync_data()
+}
+
+fn read(path: &Path) -> std::io::Result<Option<Record>> {
+    let mut text = String::new();
+    File::open(path)?.take(4096).read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text).ok())
+}

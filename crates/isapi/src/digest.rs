@@ -1,6 +1,6 @@
 //! One Digest challenge (RFC 7616, and RFC 2069 where a gateway leaves `qop` out) and our answers to it.
 
-use http_auth::digest::Qop;
+use http_auth::digest::{Algorithm, Qop};
 use http_auth::{ChallengeParser, ChallengeRef, DigestClient, PasswordParams};
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use secrecy::{ExposeSecret, SecretString};
@@ -99,9 +99,23 @@ impl Challenge {
             Some(cnonce) => self.digest.respond_with_testing_cnonce(&params, cnonce),
             None => self.digest.respond(&params),
         };
-        let mut header = HeaderValue::try_from(answer.ok()?).ok()?;
+        let mut header = HeaderValue::try_from(self.named(answer.ok()?)).ok()?;
         header.set_sensitive(true);
         Some(header)
+    }
+
+    /// The answer with its algorithm. `http-auth` names none when `qop` is absent, which RFC 2069 reads as MD5;
+    /// to a gateway that asked for another one the right password would look wrong.
+    fn named(&self, answer: String) -> String {
+        let name = match self.digest.algorithm() {
+            Algorithm::Sha256 => "SHA-256",
+            Algorithm::Sha512Trunc256 => "SHA-512-256",
+            _ => return answer,
+        };
+        match self.digest.rfc2069_compat() {
+            true => format!("{answer}, algorithm={name}"),
+            false => answer,
+        }
     }
 }
 
@@ -162,6 +176,21 @@ mod tests {
     fn a_session_without_qop_is_not_answered_because_its_key_could_not_be_agreed_on() {
         let value = r#"Digest realm="r", nonce="n", algorithm=MD5-sess"#;
         assert!(Challenge::choose(&headers(&[value])).is_err());
+    }
+
+    #[test]
+    fn an_algorithm_other_than_md5_is_named_with_and_without_qop() {
+        for value in [
+            r#"Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth""#,
+            r#"Digest realm="r", nonce="n", algorithm=SHA-256"#,
+        ] {
+            let mut challenge = Challenge::choose(&headers(&[value])).ok().unwrap();
+            assert_eq!(
+                answer(&mut challenge).matches("algorithm=SHA-256").count(),
+                1,
+                "{value}"
+            );
+        }
     }
 
     #[test]

@@ -58,17 +58,13 @@ impl Client {
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(IDLE_MAX)
             .build()?;
-        // More calls at once than this no gateway bears, and the semaphore counts in u32 when all are taken.
-        let concurrency_max = u32::try_from(config.concurrency_max)
-            .unwrap_or(u32::MAX)
-            .min(1024);
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
                 base_url: config.base_url,
                 authenticator: Authenticator::new(config.username, config.password),
-                permits: Semaphore::new(concurrency_max as usize),
-                concurrency_max,
+                permits: Semaphore::new(config.concurrency_max as usize),
+                concurrency_max: config.concurrency_max,
                 request_timeout: config.request_timeout,
                 body_max_bytes: config.body_max_bytes,
                 event_silence_max: config.event_silence_max,

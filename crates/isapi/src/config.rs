@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Entries the vendor's guide asks for in a page of the device list.
 pub(crate) const DEVICES_PER_PAGE: u32 = 100;
 
+/// Calls under way at once that an embedded web server may still bear.
+const CONCURRENCY_MAX: u32 = 64;
+
 /// Everything a [`Client`](crate::Client) needs to know. Its `Debug` does not show the password.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -26,8 +29,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Longest answer, and longest part of the event stream, in bytes.
     pub body_max_bytes: usize,
-    /// Calls under way at once; further calls wait for their turn. Subscriptions do not count.
-    pub concurrency_max: usize,
+    /// Calls under way at once, 1 to 64; further calls wait for their turn. Subscriptions do not count.
+    pub concurrency_max: u32,
     /// Devices asked for per page, 1 to 100. A full page but the last one is expected; lower this for a build
     /// that caps its pages.
     pub devices_per_page: u32,
@@ -64,8 +67,8 @@ impl Config {
         if url.scheme() == "http" && !matches!(self.tls, Tls::WebPki) {
             return Err(ConfigError::TrustWithoutHttps);
         }
-        if self.concurrency_max == 0 {
-            return Err(ConfigError::NoConcurrency);
+        if !(1..=CONCURRENCY_MAX).contains(&self.concurrency_max) {
+            return Err(ConfigError::Concurrency(self.concurrency_max));
         }
         if !(1..=DEVICES_PER_PAGE).contains(&self.devices_per_page) {
             return Err(ConfigError::PageSize(self.devices_per_page));
@@ -86,9 +89,9 @@ pub enum ConfigError {
     /// A pin or CA that would silently not be used.
     #[error("a certificate pin or CA is given but the gateway's URL is not https")]
     TrustWithoutHttps,
-    /// No call could ever be made.
-    #[error("at least one call at once must be allowed")]
-    NoConcurrency,
+    /// None could ever be made, or more than any gateway bears.
+    #[error("{0} calls at once is not between 1 and {CONCURRENCY_MAX}")]
+    Concurrency(u32),
     /// Outside what gateways accept.
     #[error("{0} devices per page is not between 1 and {DEVICES_PER_PAGE}")]
     PageSize(u32),

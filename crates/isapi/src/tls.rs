@@ -188,22 +188,28 @@ impl ServerCertVerifier for Pinned {
 
 /// What a failed connection says of the peer's certificate, if that is why it failed.
 pub(crate) fn certificate_problem(error: &reqwest::Error) -> Option<String> {
-    let mut source = std::error::Error::source(error);
+    let mut cause = cause_of(error);
     // Error chains here are a handful deep; the bound only keeps a cyclic one from hanging us.
     for _ in 0..16 {
-        let current = source?;
-        // `io::Error::source` skips the error it wraps, so that one has to be asked for.
-        let wrapped = current
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<Error>());
-        if let Some(Error::InvalidCertificate(problem)) = wrapped.or_else(|| current.downcast_ref::<Error>())
-        {
+        let current = cause?;
+        if let Some(Error::InvalidCertificate(problem)) = current.downcast_ref::<Error>() {
             return Some(problem_text(problem));
         }
-        source = current.source();
+        cause = cause_of(current);
     }
     None
+}
+
+/// The error an error is about. `io::Error::source` skips the one it wraps, so that one has to be asked for.
+fn cause_of<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error
+            .get_ref()
+            .map(|inner| inner as &(dyn std::error::Error + 'static)),
+        None => error.source(),
+    }
 }
 
 fn problem_text(problem: &CertificateError) -> String {

@@ -5,5 +5,6 @@
 mod authentication;
 mod events;
 mod parsers;
+mod simulated;
 mod support;
 mod transport;

@@ -166,13 +166,13 @@ fn a_configuration_that_contradicts_itself_is_refused() {
         ..config("http://gw/")
     };
     assert!(matches!(refused(pinned), ConfigError::TrustWithoutHttps));
-    assert!(matches!(
-        refused(Config {
-            concurrency_max: 0,
+    for concurrency_max in [0, 65] {
+        let config = Config {
+            concurrency_max,
             ..config("http://gw/")
-        }),
-        ConfigError::NoConcurrency
-    ));
+        };
+        assert!(matches!(refused(config), ConfigError::Concurrency(_)));
+    }
     for size in [0, 101] {
         let config = Config {
             devices_per_page: size,

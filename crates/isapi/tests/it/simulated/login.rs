@@ -1,0 +1,199 @@
+use super::{CAMERA, client_of, start, usual_world, world};
+use futures::future::join_all;
+use isapi::IsapiError;
+use simulator::scenario::{DigestAlgorithm, GatewaySpec, Lockout};
+use simulator::{Operation, Simulator};
+
+#[tokio::test]
+async fn every_kind_of_challenge_is_answered_once_and_then_costs_nothing() {
+    for digest in [
+        DigestAlgorithm::Md5,
+        DigestAlgorithm::Md5Sess,
+        DigestAlgorithm::Sha256,
+    ] {
+        for (qop, opaque, basic_first) in [
+            (true, true, false),
+            (true, false, true),
+            (false, true, true),
+            (false, false, false),
+        ] {
+            let spec = GatewaySpec {
+                digest,
+                qop,
+                opaque,
+                basic_first,
+                ..GatewaySpec::default()
+            };
+            let (gateway, client) = start(world(spec.clone())).await;
+            let first = client.check_login().await;
+            let requests = || gateway.requests();
+            if digest == DigestAlgorithm::Md5Sess && !qop {
+                assert!(
+                    matches!(first, Err(IsapiError::NoUsableChallenge { .. })),
+                    "{spec:?}: {first:?}"
+                );
+                assert_eq!((requests().total(), requests().challenged), (1, 1));
+                continue;
+            }
+            first.unwrap();
+            for _ in 0..4 {
+                client.device_info().await.unwrap();
+            }
+            assert_eq!(
+                (requests().total(), requests().challenged, requests().granted),
+                (6, 1, 5),
+                "{spec:?}"
+            );
+            assert_eq!(requests().basic, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_nonce_costs_one_more_round_trip_and_no_try() {
+    let (gateway, client) = start(usual_world()).await;
+    client.check_login().await.unwrap();
+    gateway.control().apply(Operation::ForgetNonces).unwrap();
+    client.check_login().await.unwrap();
+    client.check_login().await.unwrap();
+    let requests = gateway.requests();
+    assert_eq!(
+        (
+            requests.total(),
+            requests.challenged,
+            requests.stale,
+            requests.rejected
+        ),
+        (5, 1, 1, 0)
+    );
+}
+
+#[tokio::test]
+async fn many_calls_at_once_over_short_lived_nonces_all_succeed() {
+    let spec = GatewaySpec {
+        nonce_lifetime_requests: Some(3),
+        ..GatewaySpec::default()
+    };
+    let gateway = Simulator::start(world(spec)).await.unwrap();
+    let client = client_of(&gateway, |config| config.concurrency_max = 8);
+    for result in join_all((0..60).map(|_| client.check_login())).await {
+        result.unwrap();
+    }
+    let requests = gateway.requests();
+    assert_eq!(
+        (
+            requests.granted,
+            requests.challenged,
+            requests.rejected,
+            requests.replayed
+        ),
+        (60, 1, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_costs_one_try_however_many_calls_wait_and_return() {
+    let gateway = Simulator::start(usual_world()).await.unwrap();
+    let client = client_of(&gateway, |config| config.password = "wrong".into());
+    for _ in 0..3 {
+        for result in join_all((0..50).map(|_| client.devices())).await {
+            assert!(
+                matches!(
+                    result,
+                    Err(IsapiError::CredentialsRejected {
+                        tries_left: Some(4),
+                        ..
+                    })
+                ),
+                "{result:?}"
+            );
+        }
+    }
+    assert_eq!((gateway.requests().rejected, gateway.requests().total()), (1, 2));
+    client.set_credentials(gateway.username(), gateway.password().into());
+    client.devices().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_try_that_locks_the_account_says_for_how_long() {
+    let lockout = Lockout {
+        tries: 1,
+        seconds: 60,
+    };
+    let gateway = Simulator::start(world(GatewaySpec {
+        lockout,
+        ..GatewaySpec::default()
+    }))
+    .await
+    .unwrap();
+    let client = client_of(&gateway, |config| config.password = "wrong".into());
+    for _ in 0..3 {
+        let Err(IsapiError::Locked {
+            locked_for: Some(time),
+            ..
+        }) = client.check_login().await
+        else {
+            panic!("not locked");
+        };
+        assert!((1..=60).contains(&time.as_secs()), "{time:#}");
+    }
+    assert_eq!(gateway.requests().rejected, 1);
+}
+
+#[tokio::test]
+async fn a_password_changed_by_someone_else_is_noticed_once() {
+    let (gateway, client) = start(usual_world()).await;
+    client.check_login().await.unwrap();
+    gateway
+        .control()
+        .apply(Operation::SetPassword {
+            password: "Somebody-else-1".to_owned(),
+        })
+        .unwrap();
+    for _ in 0..5 {
+        let result = client.channels(&CAMERA.into()).await;
+        assert!(
+            matches!(result, Err(IsapiError::CredentialsRejected { .. })),
+            "{result:?}"
+        );
+    }
+    assert_eq!(gateway.requests().rejected, 1);
+    client.set_credentials("admin", "Somebody-else-1".into());
+    client.check_login().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_locked_account_is_left_alone_until_credentials_change() {
+    let (gateway, client) = start(usual_world()).await;
+    client.check_login().await.unwrap();
+    gateway.control().apply(Operation::Lock { seconds: 600 }).unwrap();
+    for _ in 0..5 {
+        assert!(matches!(
+            client.check_login().await,
+            Err(IsapiError::Locked { .. })
+        ));
+    }
+    assert_eq!(gateway.requests().locked, 1);
+    gateway.control().apply(Operation::Unlock).unwrap();
+    client.set_credentials(gateway.username(), gateway.password().into());
+    client.check_login().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_password_is_used_at_once_by_all_clones_and_no_try_is_lost() {
+    let (gateway, client) = start(usual_world()).await;
+    let clone = client.clone();
+    let calls = join_all((0..10).map(|_| clone.check_login()));
+    let new = "Quite-new-1".into();
+    let (changed, calls) = tokio::join!(client.change_password(&new), calls);
+    changed.unwrap();
+    assert!(calls.into_iter().all(|call| call.is_ok()));
+    clone.check_login().await.unwrap();
+    assert_eq!(gateway.requests().rejected, 0);
+    let too_short = client.change_password(&"short".into()).await;
+    assert!(
+        matches!(too_short, Err(IsapiError::Refused { .. })),
+        "{too_short:?}"
+    );
+    client.check_login().await.unwrap();
+}

@@ -310,6 +310,31 @@ fn tell(lie: &Lie, pages: &mut Vec<Value>, at: usize) {
     }
 }
 
+#[test]
+fn a_total_that_shrinks_to_what_was_read_so_far_is_not_the_end() {
+    let mut pages = honest_pages(40, 10);
+    pages[1]["SearchResult"]["totalMatches"] = 20.into();
+    let mut listing = DeviceListing::new(10);
+    let mut add = |page: &Value| listing.add(parse::device_page(page).unwrap());
+    assert_eq!(add(&pages[0]), Ok(false));
+    let changed = InconsistentList::TotalChanged {
+        before: 40,
+        after: 20,
+    };
+    assert_eq!(add(&pages[1]), Err(changed));
+}
+
+#[test]
+fn a_list_longer_than_any_gateway_has_is_not_begun() {
+    let page = json!({"SearchResult": {"totalMatches": 20_001, "MatchList": []}});
+    let page = parse::device_page(&page).unwrap();
+    let beyond = InconsistentList::BeyondBound {
+        count: 20_001,
+        max: 20_000,
+    };
+    assert_eq!(DeviceListing::new(100).add(page), Err(beyond));
+}
+
 proptest! {
     #[test]
     fn honest_pages_are_accepted_whole(total in 0usize..40, page_size in 1usize..10) {

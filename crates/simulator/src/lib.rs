@@ -25,6 +25,7 @@ pub mod operation;
 mod ports;
 mod reply;
 mod requests;
+pub mod rtsp;
 pub mod scenario;
 mod shared;
 mod simulator;

@@ -4,3 +4,15 @@
 mod common;
 #[cfg(test)]
 mod frames;
+#[cfg(test)]
+mod rtsp_faults;
+#[cfg(test)]
+mod rtsp_ffmpeg;
+#[cfg(test)]
+mod rtsp_protocol;
+#[cfg(test)]
+mod rtsp_streams;
+#[cfg(test)]
+mod studio;
+#[cfg(test)]
+mod viewer;

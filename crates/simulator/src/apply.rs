@@ -15,7 +15,10 @@ impl World {
     pub(crate) fn apply(&mut self, operation: Operation, now: Timestamp) -> anyhow::Result<()> {
         match operation {
             Operation::AddDevice { device } => self.fleet.add(device)?,
-            Operation::RemoveDevice { device } => self.fleet.remove(&device)?,
+            Operation::RemoveDevice { device } => {
+                self.fleet.remove(&device)?;
+                self.alarm_hosts.remove(&device);
+            }
             Operation::SetStatus { device, status, hint } => self.set_status(&device, status, hint, now)?,
             Operation::Flap { device, lists } => self.fleet.get_mut(&device)?.flap(lists),
             Operation::RenameDevice { device, name } => self.fleet.get_mut(&device)?.spec.name = name,

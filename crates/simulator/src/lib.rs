@@ -10,6 +10,7 @@
 //! ```
 
 mod account;
+mod alarm;
 mod api;
 mod apply;
 mod clock;

@@ -69,6 +69,8 @@ pub struct Moment {
 
 /// More than any gateway carries; a typing error beyond it should not eat the machine's memory.
 const DEVICES_MAX: usize = 20_000;
+/// The largest recorders sold have 256 inputs.
+const CHANNELS_MAX: u32 = 256;
 /// A day and a bit: no test waits longer.
 const TIMELINE_SECONDS_MAX: f64 = 100_000.0;
 
@@ -84,13 +86,7 @@ impl Scenario {
     /// A gateway with `devices` devices of `channels` channels each, all online.
     pub fn generated(devices: u32, channels: u32) -> Self {
         Self {
-            generated: Some(Generated {
-                devices,
-                channels,
-                picture: LoopSpec::default(),
-                audio: Audio::default(),
-                recorded_hours: 0,
-            }),
+            generated: Some(Generated::new(devices, channels)),
             ..Self::default()
         }
     }
@@ -119,12 +115,19 @@ impl Scenario {
     /// Names the first thing that is wrong.
     pub fn validate(&self) -> anyhow::Result<()> {
         self.gateway.validate()?;
-        let devices = self.all_devices();
+        let (devices, channels) = self
+            .generated
+            .as_ref()
+            .map_or((0, 0), |all| (all.devices, all.channels));
         ensure!(
-            devices.len() <= DEVICES_MAX,
-            "{} devices; {DEVICES_MAX} is the most",
-            devices.len()
+            self.devices.len().saturating_add(devices as usize) <= DEVICES_MAX,
+            "more than {DEVICES_MAX} devices"
         );
+        ensure!(
+            channels <= CHANNELS_MAX,
+            "more than {CHANNELS_MAX} channels a device"
+        );
+        let devices = self.all_devices();
         let mut media_names = BTreeSet::new();
         let mut indexes = BTreeSet::new();
         for device in &devices {
@@ -170,6 +173,17 @@ impl std::str::FromStr for Scenario {
 }
 
 impl Generated {
+    /// `devices` silent devices of `channels` channels each, without footage of their own.
+    pub fn new(devices: u32, channels: u32) -> Self {
+        Self {
+            devices,
+            channels,
+            picture: LoopSpec::default(),
+            audio: Audio::default(),
+            recorded_hours: 0,
+        }
+    }
+
     fn specs(&self) -> impl Iterator<Item = DeviceSpec> {
         (1..=self.devices).map(|number| DeviceSpec {
             recorded_hours: self.recorded_hours,

@@ -1,9 +1,10 @@
 //! The world behind its lock, and the performing of its effects.
 
+use crate::alarm::Alarm;
 use crate::hub::Hub;
 use crate::world::{Effect, World};
 use std::sync::{Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// What all tasks of a simulator hold on to.
 #[derive(Debug)]
@@ -11,14 +12,16 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     hub: Hub,
     reboot: Notify,
+    alarms: mpsc::Sender<Alarm>,
 }
 
 impl Shared {
-    pub(crate) fn new(world: World) -> Self {
+    pub(crate) fn new(world: World, alarms: mpsc::Sender<Alarm>) -> Self {
         Self {
             world: Mutex::new(world),
             hub: Hub::default(),
             reboot: Notify::new(),
+            alarms,
         }
     }
 
@@ -51,6 +54,11 @@ impl Shared {
                     }
                 }
                 Effect::Event(event) => self.hub.tell(&event),
+                Effect::Alarm(alarm) => {
+                    if self.alarms.try_send(alarm).is_err() {
+                        tracing::warn!("too many alarms are on their way: one is lost");
+                    }
+                }
                 Effect::EndSubscription(id) => self.hub.end(id),
                 Effect::CutEvents => self.hub.cut_all(),
             }

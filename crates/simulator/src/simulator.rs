@@ -1,3 +1,4 @@
+use crate::alarm;
 use crate::control::{self, Control};
 use crate::listener::Listener;
 use crate::requests::RequestCounts;
@@ -9,6 +10,7 @@ use anyhow::ensure;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -43,7 +45,8 @@ impl Simulator {
         let rtsp = unserved(gateway.rtsp_listen);
         let (certificate, tls) = gateway.tls.then(tls::self_signed).transpose()?.unzip();
         let world = World::new(&scenario, api.address(), rtsp);
-        let shared = Arc::new(Shared::new(world));
+        let (alarms, on_their_way) = mpsc::channel(alarm::QUEUE_MAX);
+        let shared = Arc::new(Shared::new(world, alarms));
         let control = Control::new(Arc::clone(&shared));
         let mut simulator = Self {
             control: control.clone(),
@@ -61,6 +64,7 @@ impl Simulator {
             "control endpoint",
             endpoint.serve(control::router(control.clone())),
         );
+        simulator.tasks.spawn(alarm::send_all(on_their_way));
         simulator.tasks.spawn(timeline(scenario.timeline, control));
         Ok(simulator)
     }

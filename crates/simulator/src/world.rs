@@ -2,6 +2,7 @@
 //! (sessions cut, events sent, listeners closed) is left behind as effects for whoever holds it.
 
 use crate::account::Account;
+use crate::alarm::Alarm;
 use crate::clock::GatewayClock;
 use crate::fleet::{Device, Fleet, Stream, StreamType};
 use crate::operation::VideoFault;
@@ -47,6 +48,8 @@ pub(crate) enum Effect {
     Reboot,
     /// Subscribers must be told.
     Event(Value),
+    /// A device sends an alarm to a host by itself.
+    Alarm(Alarm),
     /// One subscriber must be let go.
     EndSubscription(u64),
     /// All subscribers must be cut off.
@@ -179,13 +182,20 @@ impl World {
         Ok(self.subscriptions_opened)
     }
 
-    /// Tells all subscribers of an event of a device; `fields` go beside index and time.
+    /// Tells all subscribers of an event of a device, or the hosts it sends its alarms to; `fields` go beside
+    /// index and time.
     pub(crate) fn tell(&mut self, now: Timestamp, device: &str, fields: Value) {
         let mut alert = json!({"devIndex": device, "dateTime": self.clock.local_time(now)});
         if let (Value::Object(alert), Value::Object(fields)) = (&mut alert, fields) {
             alert.extend(fields);
         }
-        self.cause(Effect::Event(json!({ "EventNotificationAlert": alert })));
+        let event = json!({ "EventNotificationAlert": alert });
+        for host in self.alarm_hosts.get(device).into_iter().flatten() {
+            let url = host["url"].as_str().unwrap_or_default().to_owned();
+            let event = event.clone();
+            self.effects.push(Effect::Alarm(Alarm { url, event }));
+        }
+        self.cause(Effect::Event(event));
     }
 
     /// The heartbeat due now; none while they are silenced.

@@ -47,13 +47,13 @@ pub(super) fn unsubscribe(world: &mut World, id: &str) -> Outcome {
     Ok(Reply::Done)
 }
 
-/// `httpHosts`: kept and shown by the control endpoint, and it excludes subscriptions.
+/// `httpHosts`: the device sends its alarms to a host from now on, until it is deleted.
 pub(super) fn set_alarm_host(world: &mut World, request: &Request<'_>) -> Outcome {
     let index = device_index(request)?;
     world.fleet.find(&index)?;
     let host = parse::<AlarmHostRequest>(request.body)?.host;
-    if host["url"].as_str().is_none_or(str::is_empty) {
-        return Err(Refusal::bad_parameters("url is missing"));
+    if host["url"].as_str().is_none_or(|url| !url.starts_with("http://")) {
+        return Err(Refusal::bad_parameters("url must be an http url"));
     }
     if !world.subscriptions.is_empty() {
         return Err(Refusal::forbidden("events are subscribed to"));

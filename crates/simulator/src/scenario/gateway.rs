@@ -16,7 +16,7 @@ pub struct GatewaySpec {
     pub listen: SocketAddr,
     /// Where RTSP listens.
     pub rtsp_listen: SocketAddr,
-    /// Where the control endpoint listens. It asks for no password: keep it on the loopback.
+    /// Where the control endpoint listens. It asks for no password, so it must be a loopback address.
     pub control_listen: SocketAddr,
     /// Speaks HTTPS with a self-signed certificate, made at every start, instead of HTTP.
     pub tls: bool,
@@ -147,6 +147,10 @@ impl GatewaySpec {
         ensure!(
             !self.username.is_empty() && self.username.bytes().all(|b| b.is_ascii_alphanumeric()),
             "the user name must be letters and digits"
+        );
+        ensure!(
+            self.control_listen.ip().is_loopback(),
+            "the control endpoint asks for no password: it must listen on a loopback address"
         );
         ensure!(!self.password.is_empty(), "the password must not be empty");
         ensure!((1..=1000).contains(&self.page_max), "page_max must be 1 to 1000");

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use simulator::scenario::{ChannelSpec, DeviceSpec, DeviceStatus};
 use simulator::{Control, Operation, Scenario};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SUBSCRIBE: &str = "/ISAPI/Event/notification/subscribeDeviceMgmt?format=json";
 
@@ -207,4 +208,32 @@ async fn alarm_hosts_and_subscriptions_exclude_each_other() {
     }
     assert_eq!(simulator.control().state().alarm_hosts["CAM"].len(), 1);
     assert_eq!(try_subscribe(&mut client).await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_device_with_an_alarm_host_posts_its_alarms_there() {
+    let (simulator, mut client) = start(one_camera()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/alarm", listener.local_addr().unwrap());
+    let uri = "/ISAPI/Event/notification/httpHosts?format=json&devIndex=CAM";
+    let host = json!({"HttpHostNotification": {"id": "1", "url": url}});
+    assert_eq!(client.post(uri, host).await.status_field("statusCode"), 1);
+    motion(&simulator.control());
+
+    let (mut stream, _device) = listener.accept().await.unwrap();
+    let mut request = String::new();
+    while !request.ends_with("}}") {
+        let mut bytes = [0; 4096];
+        let length = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(length, 0, "cut off: {request}");
+        request.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+    }
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /alarm HTTP/1.1"), "{head}");
+    let alert: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(alert["EventNotificationAlert"]["eventType"], "VMD");
 }

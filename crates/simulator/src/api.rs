@@ -33,6 +33,8 @@ pub(crate) struct Request<'a> {
 /// What to deliver, and how much later.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Delivery {
+    /// Whether it may hold the URL of a stream, which should be on air before anyone knows of it.
+    pub(crate) names_stream: bool,
     pub(crate) delay: Duration,
     pub(crate) parcel: Parcel,
 }
@@ -88,6 +90,7 @@ pub(crate) fn receive(world: &mut World, request: &Request<'_>, now: Timestamp) 
         return at_once(answer);
     }
     let is_device_list = call == Some(Call::DeviceList);
+    let names_stream = call == Some(Call::StreamMedia);
     let damage = world.weather.strike(request.path(), is_device_list);
     let delay = damage.delay;
     let parcel = match damage.instead {
@@ -99,7 +102,11 @@ pub(crate) fn receive(world: &mut World, request: &Request<'_>, now: Timestamp) 
             spoil(answer(world, request, outcome), damage.spoilt)
         }
     };
-    Delivery { delay, parcel }
+    Delivery {
+        names_stream,
+        delay,
+        parcel,
+    }
 }
 
 /// Refuses a body that was cut off at [`REQUEST_BYTES_MAX`].
@@ -265,6 +272,7 @@ fn spoil(parcel: Parcel, spoilt: Option<Spoilt>) -> Parcel {
 
 fn at_once(answer: Answer) -> Delivery {
     Delivery {
+        names_stream: false,
         delay: Duration::ZERO,
         parcel: Parcel::Answer(answer),
     }

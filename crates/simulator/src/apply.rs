@@ -1,6 +1,7 @@
 //! What each operation does to the world.
 
-use crate::operation::{Operation, VideoFault};
+use crate::operation::Operation;
+use crate::rtsp::StreamFault;
 use crate::scenario::{DeviceStatus, WireId};
 use crate::world::{Effect, World};
 use anyhow::ensure;
@@ -26,19 +27,19 @@ impl World {
             Operation::MoveStream { device, channel } => {
                 self.fleet.get_mut(&device)?.channel_mut(&channel)?.relocate();
             }
-            Operation::SetPicture {
+            Operation::SetVideo {
                 device,
                 channel,
-                picture,
+                video,
             } => {
-                picture.validate()?;
-                self.fleet.get_mut(&device)?.channel_mut(&channel)?.spec.picture = picture;
+                video.validate()?;
+                self.fleet.get_mut(&device)?.channel_mut(&channel)?.spec.video = video;
             }
-            Operation::VideoFault {
+            Operation::StreamFault {
                 device,
                 channel,
                 fault,
-            } => self.set_video_fault(&device, channel.as_ref(), fault)?,
+            } => self.set_stream_fault(&device, channel.as_ref(), fault)?,
             Operation::SetPassword { password } => {
                 ensure!(!password.is_empty(), "a password must not be empty");
                 self.set_password(password);
@@ -99,13 +100,13 @@ impl World {
         Ok(())
     }
 
-    fn set_video_fault(
+    fn set_stream_fault(
         &mut self,
         index: &str,
         channel: Option<&WireId>,
-        fault: Option<VideoFault>,
+        fault: Option<StreamFault>,
     ) -> anyhow::Result<()> {
-        if let Some(VideoFault::Stutter { loss }) = fault {
+        if let Some(StreamFault::Stutter { loss }) = fault {
             ensure!((0.0..=1.0).contains(&loss), "a loss must be 0 to 1");
         }
         let device = self.fleet.get_mut(index)?;

@@ -1,14 +1,15 @@
 //! The devices as they are now, and the streams that follow from that.
 
-use crate::media::LoopSpec;
-use crate::operation::VideoFault;
 use crate::reply::Refusal;
-use crate::scenario::{Audio, ChannelSpec, DeviceSpec, DeviceStatus, RecordedSpan, WireId};
+use crate::rtsp::{Kind, StreamFault, StreamSpec};
+use crate::scenario::{ChannelSpec, DeviceSpec, DeviceStatus, RecordedSpan, WireId};
 use anyhow::{Context, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
+/// The query of every stream URL. A client that drops it gets nothing: the 2020 system did.
+pub(crate) const QUERY: &str = "streamform=rtp";
 /// Playback streams kept; the oldest dies beyond it.
 const PLAYBACKS_MAX: usize = 256;
 
@@ -34,7 +35,7 @@ pub(crate) struct Device {
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) spec: ChannelSpec,
-    pub(crate) fault: Option<VideoFault>,
+    pub(crate) fault: Option<StreamFault>,
     moves: u32,
 }
 
@@ -58,14 +59,10 @@ pub(crate) enum StreamType {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stream {
-    /// What it shows.
-    pub picture: LoopSpec,
-    /// What it sounds like.
-    pub audio: Audio,
-    /// The footage it plays; none = live.
-    pub playback: Option<RecordedSpan>,
+    /// What it is.
+    pub spec: StreamSpec,
     /// What it suffers from; streams of a device that is not online are dropped.
-    pub fault: Option<VideoFault>,
+    pub fault: Option<StreamFault>,
 }
 
 impl StreamType {
@@ -178,13 +175,22 @@ impl Fleet {
     pub(crate) fn streams(&self) -> BTreeMap<String, Stream> {
         let live = self.devices.iter().flat_map(|device| {
             device.channels.iter().flat_map(move |channel| {
-                StreamType::ALL.map(|kind| (device.live_path(channel, kind), device.stream(channel, None)))
+                StreamType::ALL.map(|kind| {
+                    (
+                        device.live_path(channel, kind),
+                        device.stream(channel, Kind::Live),
+                    )
+                })
             })
         });
         let playback = self.playbacks.iter().filter_map(|playback| {
             let device = self.find(&playback.device).ok()?;
             let channel = device.channel(&playback.channel)?;
-            Some((playback.path.clone(), device.stream(channel, Some(playback.span))))
+            let RecordedSpan { start, end } = playback.span;
+            Some((
+                playback.path.clone(),
+                device.stream(channel, Kind::Playback { start, end }),
+            ))
         });
         live.chain(playback).collect()
     }
@@ -255,15 +261,13 @@ impl Device {
         format!("/dac/realplay/{moved}{name}/{}/TCP", kind.in_path())
     }
 
-    fn stream(&self, channel: &Channel, playback: Option<RecordedSpan>) -> Stream {
+    fn stream(&self, channel: &Channel, kind: Kind) -> Stream {
         let fault = match self.spec.status {
             DeviceStatus::Online => channel.fault,
-            DeviceStatus::Offline | DeviceStatus::Sleep => Some(VideoFault::Drop),
+            DeviceStatus::Offline | DeviceStatus::Sleep => Some(StreamFault::Drop),
         };
         Stream {
-            picture: channel.spec.picture.clone(),
-            audio: channel.spec.audio,
-            playback,
+            spec: channel.spec.stream(kind),
             fault,
         }
     }

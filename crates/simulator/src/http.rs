@@ -26,15 +26,18 @@ async fn serve(State(shared): State<Arc<Shared>>, request: axum::extract::Reques
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await;
     let (delivery, subscriber) = receive(&shared, &head, body.ok().as_ref());
+    if delivery.names_stream {
+        shared.settle().await;
+    }
     tokio::time::sleep(delivery.delay).await;
     match delivery.parcel {
-        Parcel::Answer(answer) => {
-            let body = Body::from(answer.body.clone());
+        Parcel::Answer(mut answer) => {
+            let body = Body::from(std::mem::take(&mut answer.body));
             response(&answer, body)
         }
-        Parcel::Padded(answer, bytes) => {
-            let body = Body::from_stream(padded(answer.body.clone(), bytes));
-            response(&answer, body)
+        Parcel::Padded(mut answer, bytes) => {
+            let body = padded(std::mem::take(&mut answer.body), bytes);
+            response(&answer, Body::from_stream(body))
         }
         Parcel::Events(_id) => event_stream(subscriber),
         Parcel::Hang => std::future::pending().await,
@@ -69,6 +72,7 @@ fn receive(shared: &Arc<Shared>, head: &Parts, body: Option<&Bytes>) -> (Deliver
     })
 }
 
+/// Status and headers of an answer around a body.
 fn response(answer: &Answer, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

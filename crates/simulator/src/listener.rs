@@ -1,6 +1,8 @@
-//! The listening API: open, closed for the length of a reboot, open again on the same port.
+//! What listens, and the reboot: the API and RTSP are closed, and open again on the same ports.
 
 use crate::http;
+use crate::port;
+use crate::rtsp::{Catalog, RtspServer};
 use crate::shared::Shared;
 use crate::world::World;
 use anyhow::Context;
@@ -11,27 +13,40 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpSocket;
+use tokio_util::sync::CancellationToken;
 
 /// How long answers that are under way may take once a reboot has begun; what takes longer is cut.
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// Connections waiting to be accepted.
 const BACKLOG: u32 = 1024;
-/// How often a port that was just closed is tried again, every 10 ms: the kernel needs a moment.
-const RESERVE_TRIES: u32 = 200;
 
-/// A port that listens.
+/// An HTTP port that listens.
 pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
 }
 
-/// Closes a server and all its connections when its task ends, however it ends.
-struct Closes(Handle<SocketAddr>);
+/// The RTSP port of a gateway: listening, or kept during a reboot.
+pub(crate) struct Rtsp {
+    address: SocketAddr,
+    catalog: Arc<Catalog>,
+    server: Option<RtspServer>,
+    reserved: Option<TcpSocket>,
+}
 
-impl Drop for Closes {
-    fn drop(&mut self) {
-        self.0.shutdown();
-    }
+/// Everything a gateway listens with.
+pub(crate) struct Doors {
+    pub(crate) api: Listener,
+    pub(crate) tls: Option<RustlsConfig>,
+    /// None when streams are only handed out.
+    pub(crate) rtsp: Option<Rtsp>,
+    pub(crate) reboot: Duration,
+}
+
+/// Why the API stopped listening.
+enum Ended {
+    Reboot,
+    Stop,
 }
 
 impl Listener {
@@ -47,34 +62,111 @@ impl Listener {
         self.address
     }
 
-    /// Serves without reboots, until the task is dropped.
-    pub(crate) async fn serve(self, router: Router) -> anyhow::Result<()> {
+    /// Serves until told to stop.
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
         let handle = Handle::new();
-        let _closes = Closes(handle.clone());
-        serve(self.socket, router, None, handle).await
+        let serving = serve(self.socket, router, None, handle.clone());
+        let _closes = Closes(handle);
+        stop.run_until_cancelled(serving).await.unwrap_or(Ok(()))
+    }
+}
+
+impl Rtsp {
+    /// Opens the port.
+    pub(crate) fn start(listen: SocketAddr, catalog: Arc<Catalog>) -> anyhow::Result<Self> {
+        let server = RtspServer::start(listen, Arc::clone(&catalog))?;
+        Ok(Self {
+            address: server.addr(),
+            catalog,
+            server: Some(server),
+            reserved: None,
+        })
     }
 
-    /// Serves the API, with its reboots, until the task is dropped.
-    pub(crate) async fn serve_api(
-        self,
-        shared: Arc<Shared>,
-        tls: Option<RustlsConfig>,
-        reboot: Duration,
-    ) -> anyhow::Result<()> {
-        let mut socket = self.socket;
-        loop {
-            let handle = Handle::new();
-            let _closes = Closes(handle.clone());
-            let router = http::router(Arc::clone(&shared));
-            let mut serving = Box::pin(serve(socket, router, tls.clone(), handle.clone()));
-            tokio::select! {
-                ended = &mut serving => return ended,
-                () = shared.reboot_begun() => handle.graceful_shutdown(Some(LAST_ANSWERS)),
-            }
-            serving.await?;
-            socket = reopen_after(self.address, reboot).await?;
-            shared.with(World::end_reboot);
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    async fn close(&mut self) -> anyhow::Result<()> {
+        if let Some(server) = self.server.take() {
+            server.shutdown().await;
         }
+        self.reserved = Some(port::reserve(self.address).await?);
+        Ok(())
+    }
+
+    /// Listens again before the reservation ends, so that the port is ours all the time.
+    fn reopen(&mut self) -> anyhow::Result<()> {
+        self.server = Some(RtspServer::start(self.address, Arc::clone(&self.catalog))?);
+        self.reserved = None;
+        Ok(())
+    }
+}
+
+impl Doors {
+    /// Serves the gateway, with its reboots, until told to stop.
+    pub(crate) async fn serve(mut self, shared: Arc<Shared>, stop: CancellationToken) -> anyhow::Result<()> {
+        let address = self.api.address;
+        let mut socket = self.api.socket;
+        loop {
+            let router = http::router(Arc::clone(&shared));
+            match serve_until_reboot(socket, router, self.tls.clone(), &shared, &stop).await? {
+                Ended::Stop => break,
+                Ended::Reboot => {}
+            }
+            if let Some(rtsp) = &mut self.rtsp {
+                rtsp.close().await?;
+            }
+            let reserved = port::reserve(address).await?;
+            if stop
+                .run_until_cancelled(tokio::time::sleep(self.reboot))
+                .await
+                .is_none()
+            {
+                break;
+            }
+            // The world first: whoever finds the port open finds the new port map applied.
+            shared.with(World::end_reboot);
+            let listener = reserved
+                .listen(BACKLOG)
+                .context("listening again after a reboot")?;
+            socket = listener.into_std().context("preparing a listener")?;
+            if let Some(rtsp) = &mut self.rtsp {
+                rtsp.reopen()?;
+            }
+        }
+        if let Some(server) = self.rtsp.and_then(|rtsp| rtsp.server) {
+            server.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+async fn serve_until_reboot(
+    socket: TcpListener,
+    router: Router,
+    tls: Option<RustlsConfig>,
+    shared: &Shared,
+    stop: &CancellationToken,
+) -> anyhow::Result<Ended> {
+    let handle = Handle::new();
+    let mut serving = Box::pin(serve(socket, router, tls, handle.clone()));
+    let closes = Closes(handle);
+    tokio::select! {
+        failed = &mut serving => return failed.map(|()| Ended::Stop),
+        () = stop.cancelled() => return Ok(Ended::Stop),
+        () = shared.reboot_begun() => closes.0.graceful_shutdown(Some(LAST_ANSWERS)),
+    }
+    serving.await?;
+    Ok(Ended::Reboot)
+}
+
+/// Closes a server and all its connections, however its serving ends.
+struct Closes(Handle<SocketAddr>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.shutdown();
     }
 }
 
@@ -95,35 +187,4 @@ async fn serve(
         None => axum_server::from_tcp(socket)?.handle(handle).serve(service).await,
     }
     .context("serving HTTP")
-}
-
-/// Keeps a port for ourselves without listening, so that connections are refused and nobody else takes it.
-async fn reopen_after(address: SocketAddr, pause: Duration) -> anyhow::Result<TcpListener> {
-    let reserved = reserve(address).await?;
-    tokio::time::sleep(pause).await;
-    let listener = reserved
-        .listen(BACKLOG)
-        .context("listening again after a reboot")?;
-    listener.into_std().context("preparing a listener")
-}
-
-async fn reserve(address: SocketAddr) -> anyhow::Result<TcpSocket> {
-    let mut tries_left = RESERVE_TRIES;
-    loop {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }
-        .context("making a socket")?;
-        socket.set_reuseaddr(true).context("preparing a socket")?;
-        match socket.bind(address) {
-            Ok(()) => return Ok(socket),
-            Err(error) if tries_left == 0 => {
-                return Err(error).with_context(|| format!("reserving {address} during a reboot"));
-            }
-            Err(_busy) => tries_left -= 1,
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

@@ -41,6 +41,10 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     control_listen: Option<SocketAddr>,
 
+    /// Keep encoded video in this folder for the next start.
+    #[arg(long, value_name = "DIR")]
+    video_cache: Option<PathBuf>,
+
     /// Hand out stream URLs without serving them; needs no ffmpeg.
     #[arg(long)]
     api_only: bool,
@@ -80,6 +84,7 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
     gateway.rtsp_listen = arguments.rtsp_listen.unwrap_or(gateway.rtsp_listen);
     gateway.control_listen = arguments.control_listen.unwrap_or(gateway.control_listen);
     scenario.api_only |= arguments.api_only;
+    scenario.video_cache = arguments.video_cache.clone().or(scenario.video_cache);
     Ok(scenario)
 }
 

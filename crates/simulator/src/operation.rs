@@ -2,6 +2,7 @@
 //! HTTP control endpoint (as JSON) and the timeline of a scenario (as TOML).
 
 use crate::media::LoopSpec;
+use crate::rtsp::StreamFault;
 use crate::scenario::{ChannelSpec, DeviceSpec, DeviceStatus, WireId};
 use serde::{Deserialize, Serialize};
 
@@ -64,16 +65,16 @@ pub enum Operation {
         channel: WireId,
     },
     /// A channel's picture changes (resolution, codec) in the midst of its stream.
-    SetPicture {
+    SetVideo {
         /// The device's index.
         device: String,
         /// The channel.
         channel: WireId,
         /// The new picture.
-        picture: LoopSpec,
+        video: LoopSpec,
     },
     /// A channel's stream fails, or is well again.
-    VideoFault {
+    StreamFault {
         /// The device's index.
         device: String,
         /// The channel; none = all of the device.
@@ -81,7 +82,7 @@ pub enum Operation {
         channel: Option<WireId>,
         /// The trouble; none = no trouble.
         #[serde(default)]
-        fault: Option<VideoFault>,
+        fault: Option<StreamFault>,
     },
     /// The gateway's password is another from now on, as if someone else had changed it.
     SetPassword {
@@ -152,32 +153,6 @@ impl Operation {
         let json = serde_json::to_value(self).unwrap_or_default();
         json["op"].as_str().unwrap_or_default().to_owned()
     }
-}
-
-/// What a channel's stream suffers from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(
-    tag = "kind",
-    rename_all = "kebab-case",
-    rename_all_fields = "kebab-case",
-    deny_unknown_fields
-)]
-pub enum VideoFault {
-    /// Connected but silent: no RTP, no RTCP.
-    Freeze,
-    /// Sessions are cut and new ones refused.
-    Drop,
-    /// The path answers 404.
-    NotFound,
-    /// The path answers 401 whatever is presented.
-    Unauthorized,
-    /// Whole frames are lost.
-    Stutter {
-        /// The share that is lost, 0 to 1.
-        loss: f64,
-    },
-    /// RTP packets hold garbage.
-    Garbage,
 }
 
 /// How the API misbehaves.

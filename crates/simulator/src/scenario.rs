@@ -6,15 +6,15 @@
 mod devices;
 mod gateway;
 
-pub use devices::{Audio, ChannelSpec, DeviceKind, DeviceSpec, DeviceStatus, Protocol, RecordedSpan, WireId};
+pub use devices::{ChannelSpec, DeviceKind, DeviceSpec, DeviceStatus, Protocol, RecordedSpan, WireId};
 pub use gateway::{DigestAlgorithm, EmptyList, GatewaySpec, Lockout};
 
-use crate::media::LoopSpec;
+use crate::media::{AudioCodec, LoopSpec};
 use crate::operation::Operation;
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The whole simulated world: a gateway, its devices, and what happens when.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Scenario {
     /// Hands out stream URLs without serving them, so that a thousand devices cost nothing and ffmpeg is not
     /// needed.
     pub api_only: bool,
+    /// Keeps encoded video in this folder for the next start; none = every process encodes anew.
+    pub video_cache: Option<PathBuf>,
     /// Devices as the list shows them, in this order.
     pub devices: Vec<DeviceSpec>,
     /// More devices, all alike, listed after the others.
@@ -44,10 +46,10 @@ pub struct Generated {
     pub channels: u32,
     /// What every channel shows.
     #[serde(default)]
-    pub picture: LoopSpec,
-    /// What every channel sounds like.
+    pub video: LoopSpec,
+    /// What every channel sounds like; none = silent.
     #[serde(default)]
-    pub audio: Audio,
+    pub audio: Option<AudioCodec>,
     /// Hours of footage on every device's own storage; see [`DeviceSpec::recorded_hours`].
     #[serde(default)]
     pub recorded_hours: u32,
@@ -178,8 +180,8 @@ impl Generated {
         Self {
             devices,
             channels,
-            picture: LoopSpec::default(),
-            audio: Audio::default(),
+            video: LoopSpec::default(),
+            audio: None,
             recorded_hours: 0,
         }
     }
@@ -189,7 +191,7 @@ impl Generated {
             recorded_hours: self.recorded_hours,
             channels: (1..=self.channels)
                 .map(|id| ChannelSpec {
-                    picture: self.picture.clone(),
+                    video: self.video.clone(),
                     audio: self.audio,
                     ..ChannelSpec::new(id)
                 })

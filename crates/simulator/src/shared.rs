@@ -2,6 +2,7 @@
 
 use crate::alarm::Alarm;
 use crate::hub::Hub;
+use crate::video::Video;
 use crate::world::{Effect, World};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
@@ -12,15 +13,17 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     hub: Hub,
     reboot: Notify,
+    video: Option<Video>,
     alarms: mpsc::Sender<Alarm>,
 }
 
 impl Shared {
-    pub(crate) fn new(world: World, alarms: mpsc::Sender<Alarm>) -> Self {
+    pub(crate) fn new(world: World, video: Option<Video>, alarms: mpsc::Sender<Alarm>) -> Self {
         Self {
             world: Mutex::new(world),
             hub: Hub::default(),
             reboot: Notify::new(),
+            video,
             alarms,
         }
     }
@@ -38,6 +41,18 @@ impl Shared {
         &self.hub
     }
 
+    /// The video; none when streams are only handed out.
+    pub(crate) fn video(&self) -> Option<&Video> {
+        self.video.as_ref()
+    }
+
+    /// Waits until what is on air is what the world wants now.
+    pub(crate) async fn settle(&self) {
+        if let Some(video) = &self.video {
+            video.settle().await;
+        }
+    }
+
     /// Completes when a reboot has begun.
     pub(crate) async fn reboot_begun(&self) {
         self.reboot.notified().await;
@@ -46,7 +61,17 @@ impl Shared {
     fn perform(&self, world: &mut World) {
         for effect in world.take_effects() {
             match effect {
-                Effect::Streams | Effect::Login => {}
+                Effect::Streams => {
+                    if let Some(video) = &self.video {
+                        video.want(world.fleet.streams());
+                    }
+                }
+                Effect::Login => {
+                    if let Some(video) = &self.video {
+                        let (username, password) = world.account.login();
+                        video.set_login(username, password);
+                    }
+                }
                 Effect::Reboot => {
                     if world.begin_reboot() {
                         self.hub.cut_all();

@@ -1,18 +1,23 @@
 use crate::alarm;
 use crate::control::{self, Control};
-use crate::listener::Listener;
+use crate::listener::{Doors, Listener, Rtsp};
+use crate::media::Library;
 use crate::requests::RequestCounts;
+use crate::rtsp::Catalog;
 use crate::scenario::{Moment, Scenario};
 use crate::shared::Shared;
 use crate::tls::{self, Certificate};
+use crate::video::{Video, first_error};
 use crate::world::World;
-use anyhow::ensure;
+use anyhow::Context;
+use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The port of RTSP (RFC 2326 section 3.2).
 const RTSP_PORT: u16 = 554;
@@ -28,6 +33,7 @@ pub struct Simulator {
     certificate: Option<Certificate>,
     username: String,
     initial_password: String,
+    stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
@@ -38,34 +44,44 @@ impl Simulator {
     /// When the scenario contradicts itself, an address is taken, or there is no ffmpeg to encode video with.
     pub async fn start(scenario: Scenario) -> anyhow::Result<Self> {
         scenario.validate()?;
-        ensure!(scenario.api_only, "this build serves no video: start it api_only");
         let gateway = &scenario.gateway;
         let api = Listener::bind(gateway.listen)?;
         let endpoint = Listener::bind(gateway.control_listen)?;
-        let rtsp = unserved(gateway.rtsp_listen);
         let (certificate, tls) = gateway.tls.then(tls::self_signed).transpose()?.unzip();
-        let world = World::new(&scenario, api.address(), rtsp);
+        let (video, rtsp) = open_video(&scenario)?.unzip();
+        let rtsp_address = rtsp
+            .as_ref()
+            .map_or_else(|| unserved(gateway.rtsp_listen), Rtsp::address);
+        let world = World::new(&scenario, api.address(), rtsp_address);
         let (alarms, on_their_way) = mpsc::channel(alarm::QUEUE_MAX);
-        let shared = Arc::new(Shared::new(world, alarms));
+        let shared = Arc::new(Shared::new(world, video, alarms));
         let control = Control::new(Arc::clone(&shared));
         let mut simulator = Self {
             control: control.clone(),
             api: api.address(),
-            rtsp,
+            rtsp: rtsp_address,
             control_address: endpoint.address(),
             certificate,
             username: gateway.username.clone(),
             initial_password: gateway.password.clone(),
+            stop: CancellationToken::new(),
             tasks: JoinSet::new(),
         };
-        let reboot = Duration::from_secs_f64(gateway.reboot_seconds);
-        simulator.keep("api", api.serve_api(shared, tls, reboot));
-        simulator.keep(
+        simulator.put_on_air(&shared).await?;
+        let doors = Doors {
+            api,
+            tls,
+            rtsp,
+            reboot: Duration::from_secs_f64(gateway.reboot_seconds),
+        };
+        let stop = simulator.stop.clone();
+        simulator.serve("api", doors.serve(shared, stop.clone()));
+        simulator.serve(
             "control endpoint",
-            endpoint.serve(control::router(control.clone())),
+            endpoint.serve(control::router(control.clone()), stop),
         );
-        simulator.tasks.spawn(alarm::send_all(on_their_way));
-        simulator.tasks.spawn(timeline(scenario.timeline, control));
+        simulator.run(alarm::send_all(on_their_way));
+        simulator.run(timeline(scenario.timeline, control));
         Ok(simulator)
     }
 
@@ -116,10 +132,28 @@ impl Simulator {
 
     /// Ends everything and waits until all ports are closed.
     pub async fn shutdown(mut self) {
-        self.tasks.shutdown().await;
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
     }
 
-    fn keep(
+    /// Encodes and publishes the scenario's streams, and keeps them as the world wants them from now on.
+    async fn put_on_air(&mut self, shared: &Arc<Shared>) -> anyhow::Result<()> {
+        // The world was made with the wish for its streams: looking at it performs that.
+        shared.with(|_world| ());
+        if let Some(video) = shared.video() {
+            let keeper = Arc::clone(shared);
+            self.run(async move {
+                if let Some(video) = keeper.video() {
+                    video.keep().await;
+                }
+            });
+            video.settle().await;
+            first_error(video.errors()).context("putting the scenario's streams on air")?;
+        }
+        Ok(())
+    }
+
+    fn serve(
         &mut self,
         what: &'static str,
         serving: impl Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -134,6 +168,26 @@ impl Simulator {
             }
         });
     }
+
+    fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(work).await;
+        });
+    }
+}
+
+/// The video of a gateway and the port it is served on; none when streams are only handed out.
+fn open_video(scenario: &Scenario) -> anyhow::Result<Option<(Video, Rtsp)>> {
+    if scenario.api_only {
+        return Ok(None);
+    }
+    let gateway = &scenario.gateway;
+    let library = Library::new(scenario.video_cache.clone());
+    let password = SecretString::from(gateway.password.as_str());
+    let catalog = Arc::new(Catalog::new(library, &gateway.username, password));
+    let rtsp = Rtsp::start(gateway.rtsp_listen, Arc::clone(&catalog))?;
+    Ok(Some((Video::new(catalog), rtsp)))
 }
 
 /// The RTSP address of a gateway that serves none: the documented port stands for "any free one".

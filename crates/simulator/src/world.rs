@@ -4,11 +4,11 @@
 use crate::account::Account;
 use crate::alarm::Alarm;
 use crate::clock::GatewayClock;
-use crate::fleet::{Device, Fleet, Stream, StreamType};
-use crate::operation::VideoFault;
+use crate::fleet::{Device, Fleet, QUERY, Stream, StreamType};
 use crate::ports::PortMaps;
 use crate::reply::{Refusal, StatusStyle};
 use crate::requests::RequestCounts;
+use crate::rtsp::StreamFault;
 use crate::scenario::{DeviceStatus, GatewaySpec, Scenario, WireId};
 use crate::weather::Weather;
 use jiff::Timestamp;
@@ -71,6 +71,8 @@ pub struct State {
     pub devices: Vec<DeviceView>,
     /// All streams by path.
     pub streams: BTreeMap<String, Stream>,
+    /// Streams that cannot be served, and why.
+    pub stream_errors: BTreeMap<String, String>,
     /// API faults in force.
     pub api_faults: Value,
     /// Event subscribers now.
@@ -108,7 +110,7 @@ pub struct ChannelView {
     /// The URL of its live main stream.
     pub url: String,
     /// What its stream suffers from.
-    pub fault: Option<VideoFault>,
+    pub fault: Option<StreamFault>,
 }
 
 /// Event subscribers at once.
@@ -149,7 +151,7 @@ impl World {
     /// The full URL of a stream path. The query is part of what the gateway hands out and wants back.
     pub(crate) fn stream_url(&self, path: &str) -> String {
         let authority = self.ports.rtsp_authority(self.rtsp);
-        format!("rtsp://{authority}{path}?streamform=rtp")
+        format!("rtsp://{authority}{path}?{QUERY}")
     }
 
     /// Another password, for the API and for RTSP.
@@ -246,6 +248,7 @@ impl World {
                 .map(|device| self.view(device))
                 .collect(),
             streams: self.fleet.streams(),
+            stream_errors: BTreeMap::new(),
             api_faults: json!(self.weather.faults()),
             subscriptions: self.subscriptions.len(),
             alarm_hosts: self.alarm_hosts.clone(),

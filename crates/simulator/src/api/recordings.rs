@@ -2,7 +2,7 @@
 
 use super::Request;
 use super::devices::device_index;
-use crate::fleet::Device;
+use crate::fleet::{Channel, Device};
 use crate::media::Codec;
 use crate::reply::{Outcome, Refusal, Reply, parse};
 use crate::scenario::{DeviceStatus, RecordedSpan};
@@ -59,54 +59,58 @@ pub(super) fn search(world: &World, request: &Request<'_>, now: Timestamp) -> Ou
     if !(1..=RESULTS_MAX).contains(&search.results_max) {
         return Err(Refusal::bad_parameters("maxResults must be 1 to 40"));
     }
-    let found = found(device, &search, now)?;
-    let from = search.position.min(found.len());
-    let page = &found[from..found.len().min(from + search.results_max)];
-    let more = from + page.len() < found.len();
+    let (channel, track, files) = found(device, &search, now)?;
+    let from = search.position.min(files.len());
+    let page = &files[from..files.len().min(from + search.results_max)];
+    let more = from + page.len() < files.len();
     let status = match (page.is_empty(), more) {
         (true, _) => "NO MATCH",
         (false, true) => "MORE",
         (false, false) => "OK",
     };
+    let items: Vec<Value> = page.iter().map(|file| item(channel, track, *file)).collect();
     Ok(Reply::Document(json!({"CMSearchResult": {
         "searchID": search.search_id,
         "responseStatus": true,
         "responseStatusStrg": status,
         "numOfMatches": page.len(),
-        "matchList": page,
+        "matchList": items,
     }})))
 }
 
-fn found(device: &Device, search: &Search, now: Timestamp) -> Result<Vec<Value>, Refusal> {
-    let [track] = search.tracks.as_slice() else {
+/// The channel and track that are meant, and their files.
+fn found<'a>(
+    device: &'a Device,
+    search: &Search,
+    now: Timestamp,
+) -> Result<(&'a Channel, u32, Vec<RecordedSpan>), Refusal> {
+    let [Track { id: track }] = search.tracks[..] else {
         return Err(Refusal::bad_parameters("trackIDList must have one entry"));
     };
-    let [span] = search.spans.as_slice() else {
+    let [span] = &search.spans[..] else {
         return Err(Refusal::bad_parameters("timeSpanList must have one entry"));
     };
     if span.end_time <= span.start_time {
         return Err(Refusal::bad_parameters("the time span ends before it starts"));
     }
-    let id = (track.id / 100).into();
-    let Some(channel) = device.channel(&id).filter(|_| track.id % 100 == 1) else {
-        return Err(Refusal::bad_parameters(format!("no track {}", track.id)));
+    let main_stream = track % 100 == 1;
+    let Some(channel) = device.channel(&(track / 100).into()).filter(|_| main_stream) else {
+        return Err(Refusal::bad_parameters(format!("no track {track}")));
     };
     let asked = RecordedSpan {
         start: span.start_time,
         end: span.end_time,
     };
-    let codec = match channel.spec.picture.codec {
+    Ok((channel, track, device.recorded(asked, now)))
+}
+
+fn item(channel: &Channel, track: u32, file: RecordedSpan) -> Value {
+    let video = &channel.spec.video;
+    let codec = match video.codec {
         Codec::H264 => "H.264",
         Codec::H265 => "H.265",
     };
-    let bytes_per_second = i64::from(channel.spec.picture.bit_rate_kbps) * 125;
-    let files = device.recorded(asked, now).into_iter();
-    Ok(files
-        .map(|file| item(track.id, codec, file, bytes_per_second))
-        .collect())
-}
-
-fn item(track: u32, codec: &str, file: RecordedSpan, bytes_per_second: i64) -> Value {
+    let bytes_per_second = i64::from(video.bit_rate_kbps) * 125;
     let compact = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
     let exact = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let (start, end) = (compact(file.start), compact(file.end));

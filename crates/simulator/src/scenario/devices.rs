@@ -1,4 +1,5 @@
-use crate::media::LoopSpec;
+use crate::media::{AudioCodec, LoopSpec};
+use crate::rtsp::{CameraClock, Kind, StreamSpec};
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,11 @@ pub struct DeviceSpec {
     pub recorded: Vec<RecordedSpan>,
 }
 
+/// A year of footage.
+const HOURS_MAX: u32 = 24 * 366;
+/// As many files as a year has of five minutes: every search goes through them.
+const FILES_MAX: u64 = 12 * HOURS_MAX as u64;
+
 /// Hikvision recorders close a file after some minutes; five keeps searches short.
 fn file_seconds_default() -> u32 {
     300
@@ -63,12 +69,15 @@ pub struct ChannelSpec {
     /// Its name; any Unicode.
     #[serde(default)]
     pub name: String,
-    /// What it shows. Channels with the same picture share one encode.
+    /// What it shows. Channels that show the same share one encode.
     #[serde(default)]
-    pub picture: LoopSpec,
-    /// What it sounds like.
+    pub video: LoopSpec,
+    /// What it sounds like; none = it is silent.
     #[serde(default)]
-    pub audio: Audio,
+    pub audio: Option<AudioCodec>,
+    /// How wrong its clock is.
+    #[serde(default)]
+    pub clock: CameraClock,
 }
 
 /// A channel id: a number on most builds, a string on some. The two spellings of one id are the same channel.
@@ -79,21 +88,6 @@ pub enum WireId {
     Number(u32),
     /// `"1"`
     Text(String),
-}
-
-/// The sound of a channel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Audio {
-    /// Silence: no audio stream.
-    #[default]
-    None,
-    /// AAC-LC.
-    Aac,
-    /// G.711 µ-law.
-    PcmMu,
-    /// G.711 A-law.
-    PcmA,
 }
 
 /// `devType`.
@@ -180,11 +174,12 @@ impl DeviceSpec {
         );
         ensure!(
             self.recorded_file_seconds >= 1,
-            "recorded_file_seconds must be at least 1"
+            "recorded-file-seconds must be at least 1"
         );
         ensure!(
-            self.recorded_hours <= 24 * 366,
-            "recorded_hours must be at most a year"
+            self.recorded_hours <= HOURS_MAX
+                && u64::from(self.recorded_hours) * 3600 / u64::from(self.recorded_file_seconds) <= FILES_MAX,
+            "recorded-hours must be at most a year, in at most {FILES_MAX} files"
         );
         for span in &self.recorded {
             ensure!(
@@ -215,23 +210,35 @@ impl ChannelSpec {
         Self {
             name: format!("Channel {id}"),
             id,
-            picture: LoopSpec::default(),
-            audio: Audio::default(),
+            video: LoopSpec::default(),
+            audio: None,
+            clock: CameraClock::default(),
         }
     }
 
     /// The same with another picture.
     #[must_use]
-    pub fn with_picture(mut self, picture: LoopSpec) -> Self {
-        self.picture = picture;
+    pub fn with_video(mut self, video: LoopSpec) -> Self {
+        self.video = video;
         self
     }
 
     /// The same with sound.
     #[must_use]
-    pub fn with_audio(mut self, audio: Audio) -> Self {
-        self.audio = audio;
+    pub fn with_audio(mut self, audio: AudioCodec) -> Self {
+        self.audio = Some(audio);
         self
+    }
+
+    /// The stream of the channel.
+    pub(crate) fn stream(&self, kind: Kind) -> StreamSpec {
+        StreamSpec {
+            video: self.video.clone(),
+            audio: self.audio,
+            kind,
+            clock: self.clock,
+            rtp_start: None,
+        }
     }
 
     fn validate(&self) -> anyhow::Result<()> {
@@ -239,7 +246,7 @@ impl ChannelSpec {
             is_path_safe(&self.id.to_string()),
             "an id must be 1 to 64 letters, digits, dashes"
         );
-        self.picture.validate()
+        self.stream(Kind::Live).validate()
     }
 }
 

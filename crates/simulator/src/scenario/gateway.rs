@@ -153,23 +153,23 @@ impl GatewaySpec {
             "the control endpoint asks for no password: it must listen on a loopback address"
         );
         ensure!(!self.password.is_empty(), "the password must not be empty");
-        ensure!((1..=1000).contains(&self.page_max), "page_max must be 1 to 1000");
+        ensure!((1..=1000).contains(&self.page_max), "page-max must be 1 to 1000");
         ensure!(self.lockout.tries >= 1, "lockout.tries must be at least 1");
         ensure!(
             self.nonce_lifetime_requests != Some(0),
-            "nonce_lifetime_requests must be at least 1"
+            "nonce-lifetime-requests must be at least 1"
         );
         ensure!(
             (0.0..=3600.0).contains(&self.reboot_seconds),
-            "reboot_seconds must be 0 to 3600"
+            "reboot-seconds must be 0 to 3600"
         );
         ensure!(
             (0.01..=3600.0).contains(&self.heartbeat_seconds),
-            "heartbeat_seconds must be 0.01 to 3600"
+            "heartbeat-seconds must be 0.01 to 3600"
         );
         ensure!(
             (-14 * 60..=14 * 60).contains(&self.utc_offset_minutes),
-            "utc_offset_minutes must be within 14 hours"
+            "utc-offset-minutes must be within 14 hours"
         );
         Ok(())
     }

@@ -12,7 +12,7 @@ async fn operations_and_state_travel_over_http_as_json() {
     let post = |body: Value| client.http.post(format!("{url}/control")).json(&body).send();
     let offline = json!({"op": "set-status", "device": generated_index(1), "status": "offline", "hint": 2});
     assert_eq!(post(offline).await.unwrap().status(), StatusCode::OK);
-    let frozen = json!({"op": "video-fault", "device": generated_index(2), "fault": {"kind": "freeze"}});
+    let frozen = json!({"op": "stream-fault", "device": generated_index(2), "fault": "freeze"});
     assert_eq!(post(frozen).await.unwrap().status(), StatusCode::OK);
     let slow = json!({"op": "api-fault", "fault": {"kind": "slow", "ms": 5}, "calls": 3});
     assert_eq!(post(slow).await.unwrap().status(), StatusCode::OK);
@@ -27,7 +27,7 @@ async fn operations_and_state_travel_over_http_as_json() {
         .await
         .unwrap();
     assert_eq!(state["devices"][0]["status"], "offline");
-    assert_eq!(state["devices"][1]["channels"][0]["fault"]["kind"], "freeze");
+    assert_eq!(state["devices"][1]["channels"][0]["fault"], "freeze");
     assert_eq!(state["api-faults"][0]["calls-left"], 3);
     assert!(!state.to_string().contains(simulator.password()));
 }
@@ -42,9 +42,9 @@ async fn what_is_impossible_is_refused_with_a_reason_and_changes_nothing() {
         json!({"op": "flap", "device": "nobody", "lists": 1}),
         json!({"op": "flap", "device": known, "lists": 1, "typo": 2}),
         json!({"op": "move-stream", "device": known, "channel": 7}),
-        json!({"op": "set-picture", "device": known, "channel": 1, "picture": {"width": 333}}),
+        json!({"op": "set-video", "device": known, "channel": 1, "video": {"width": 333}}),
         json!({"op": "add-device", "device": {"index": known, "name": "twice"}}),
-        json!({"op": "video-fault", "device": known, "fault": {"kind": "stutter", "loss": 2.0}}),
+        json!({"op": "stream-fault", "device": known, "fault": {"stutter": {"loss": 2.0}}}),
     ] {
         let response = client
             .http

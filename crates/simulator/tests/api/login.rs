@@ -143,7 +143,7 @@ async fn wrong_passwords_lock_the_account_and_the_lock_ends() {
 #[tokio::test]
 async fn a_lock_ends_by_itself() {
     let (simulator, mut client) = start(Scenario::default()).await;
-    simulator.control().apply(Operation::Lock { seconds: 1 }).unwrap();
+    simulator.control().apply(Operation::Lock { seconds: 3 }).unwrap();
     assert_eq!(client.get(TIME).await.status, StatusCode::UNAUTHORIZED);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while client.get(TIME).await.status != StatusCode::OK {

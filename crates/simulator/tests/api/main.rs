@@ -9,4 +9,5 @@ mod events;
 mod faults;
 mod login;
 mod media;
+mod streams;
 mod system;

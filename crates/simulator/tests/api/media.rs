@@ -2,8 +2,9 @@ use crate::client::{Answer, Client, start};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use simulator::rtsp::{Kind, StreamFault};
 use simulator::scenario::{ChannelSpec, DeviceSpec, DeviceStatus, Protocol, RecordedSpan, generated_index};
-use simulator::{Operation, Scenario, VideoFault};
+use simulator::{Operation, Scenario};
 
 async fn stream(client: &mut Client, device: &str, info: Value) -> Answer {
     let uri = format!("/ISAPI/System/streamMedia?format=json&devIndex={device}");
@@ -68,7 +69,7 @@ async fn a_device_that_is_not_online_is_busy() {
             state
                 .streams
                 .values()
-                .all(|stream| stream.fault == Some(VideoFault::Drop))
+                .all(|stream| stream.fault == Some(StreamFault::Drop))
         );
     }
     simulator
@@ -222,11 +223,11 @@ async fn a_playback_url_plays_the_footage_that_exists_in_the_interval() {
         .iter()
         .find(|(path, _)| url.contains(path.as_str()))
         .unwrap();
-    let unbroken = RecordedSpan {
+    let unbroken = Kind::Playback {
         start: at("2026-05-01T12:05:00Z"),
         end: at("2026-05-01T12:20:00Z"),
     };
-    assert_eq!(stream.playback, Some(unbroken));
+    assert_eq!(stream.spec.kind, unbroken);
 }
 
 #[tokio::test]

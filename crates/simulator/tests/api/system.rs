@@ -138,7 +138,7 @@ async fn wait_for_return(client: &mut Client) -> u32 {
 
 fn quick_reboot() -> Scenario {
     let mut scenario = Scenario::generated(1, 1);
-    scenario.gateway.reboot_seconds = 0.5;
+    scenario.gateway.reboot_seconds = 1.5;
     scenario
 }
 

@@ -152,14 +152,13 @@ impl Exchange {
             return Ok(answer);
         }
         let begin = session.play(&self.catalog, speed);
-        let range = match begin.until {
-            Some(until) => sdp::clock_range(begin.from, until),
-            None => "npt=0.000-".to_owned(),
-        };
-        Ok(answer
-            .with(headers::RANGE, range)
-            .with(headers::SPEED, speed.to_string())
-            .with(headers::RTP_INFO, transport::rtp_info(url, begin)))
+        let answer = answer.with(headers::RTP_INFO, transport::rtp_info(url, begin));
+        Ok(match begin.until {
+            Some(until) => answer
+                .with(headers::RANGE, sdp::clock_range(begin.from, until))
+                .with(headers::SPEED, speed.to_string()),
+            None => answer.with(headers::RANGE, "npt=0.000-"),
+        })
     }
 
     fn keep_alive(&mut self, request: &Request<Vec<u8>>) -> Result<Answer, StatusCode> {
@@ -212,7 +211,7 @@ fn refuse(fault: Option<StreamFault>) -> Result<(), StatusCode> {
     }
 }
 
-/// How fast a playback is wanted; a live stream has only one speed.
+/// How fast a playback is wanted; a live stream has only one speed and is not asked.
 fn asked_speed(request: &Request<Vec<u8>>) -> Speed {
     let rate_control = HeaderName::from_static_str(RATE_CONTROL).expect("it is ASCII");
     if request

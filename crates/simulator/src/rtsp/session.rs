@@ -80,10 +80,8 @@ impl Session {
 
     /// Returns when what is on air has changed since it was last looked at.
     pub(super) async fn changed(&mut self) {
-        if self.air.changed().await.is_err() {
-            // The stream was withdrawn, which was a change of its own.
-            std::future::pending::<()>().await;
-        }
+        let changed = self.air.changed().await;
+        changed.expect("the session holds the entry, which holds the sender");
     }
 
     /// Appends what is due. `None` when the session was cut.

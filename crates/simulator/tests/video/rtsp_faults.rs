@@ -2,6 +2,7 @@
 
 use crate::studio::Studio;
 use crate::viewer::{Viewer, assert_consecutive};
+use futures::future::join_all;
 use retina::client::Credentials;
 use simulator::frames::absolute;
 use simulator::rtsp::{StreamFault, StreamSpec};
@@ -74,7 +75,7 @@ async fn a_dropped_stream_is_cut_and_refused_until_it_is_well() {
 
 #[tokio::test]
 async fn refusing_faults_leave_running_sessions_alone() {
-    for (fault, status) in [(StreamFault::NotFound, "404"), (StreamFault::Unauthorized, "401")] {
+    let refuse = async |(fault, status)| {
         let (studio, mut one, _other) = two_streams().await;
         studio.catalog.fault(TARGET, Some(fault)).unwrap();
         let refused = refusal(&studio, TARGET).await;
@@ -82,7 +83,8 @@ async fn refusing_faults_leave_running_sessions_alone() {
         Viewer::connect(studio.url(OTHER)).await.unwrap();
         let seen = one.pictures.len();
         one.watch(seen + 10).await.unwrap();
-    }
+    };
+    join_all([(StreamFault::NotFound, "404"), (StreamFault::Unauthorized, "401")].map(refuse)).await;
 }
 
 #[tokio::test]

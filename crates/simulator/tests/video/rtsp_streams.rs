@@ -63,8 +63,8 @@ async fn h264_with_aac_is_played_whole() {
 
 #[tokio::test]
 async fn h265_with_g711_is_played_whole() {
-    for codec in [AudioCodec::PcmMu, AudioCodec::PcmA] {
-        let (viewer, _studio) = play(&small(Codec::H265, Some(codec))).await;
+    let specs = [AudioCodec::PcmMu, AudioCodec::PcmA].map(|codec| small(Codec::H265, Some(codec)));
+    for (viewer, _studio) in join_all(specs.iter().map(play)).await {
         assert_sound_is_whole(&viewer, 320);
         assert!(viewer.sounds.iter().all(|sound| sound.data.len() == 320));
     }
@@ -82,76 +82,58 @@ async fn a_wrap_of_rtp_time_goes_unnoticed() {
     assert!(wire.last() < wire.first(), "it wrapped");
 }
 
-/// By how much a camera's clock, as its sender reports tell it, is ahead of the numbers in its pictures.
-async fn clock_error(spec: &StreamSpec, video: bool) -> Vec<SignedDuration> {
+/// By how much a camera's clock, as its sender reports tell it, is ahead of the numbers in its pictures: for
+/// every report, of video and of audio.
+async fn clock_errors(spec: &StreamSpec) -> Vec<SignedDuration> {
     let (viewer, _studio) = play(spec).await;
     let folder = tempdir().unwrap();
     let (first, indexes) = viewer.decode(folder.path());
     let number = absolute(indexes[0], Timestamp::now(), &spec.video);
-    let on_air = spec.video.rhythm().start_of(number);
-    let reports: Vec<_> = viewer
-        .reports
-        .iter()
-        .filter(|report| report.video == video)
-        .collect();
-    assert!(!reports.is_empty());
-    let (rtp, rate) = if video {
-        (viewer.pictures[first].rtp, 90_000)
-    } else {
-        // The sound that began nearest to that frame, by arrival, is not known; any is good with its time.
-        (viewer.sounds[0].rtp, 16_000)
-    };
-    let on_air = if video {
-        on_air
-    } else {
-        audio_on_air(&viewer, first, on_air)
-    };
-    reports
-        .iter()
-        .map(|report| {
-            let ticks = i64::from((rtp as u32).wrapping_sub(report.rtp) as i32);
-            let shown = report.clock + SignedDuration::from_nanos(ticks * 1_000_000_000 / rate);
-            shown.duration_since(on_air)
-        })
-        .collect()
-}
-
-/// When the first sound was on air: the session's RTP times of both tracks begin at the same moment.
-fn audio_on_air(viewer: &Viewer, first: usize, on_air: Timestamp) -> Timestamp {
-    let before = (viewer.pictures[first].rtp - viewer.pictures[0].rtp) * 1_000_000_000 / 90_000;
-    let begin = on_air - SignedDuration::from_nanos(before);
+    let rhythm = spec.video.rhythm();
+    let picture = (viewer.pictures[first].rtp, rhythm.start_of(number));
+    // Sound begins with the first unit that starts no earlier than the session's first picture.
+    let begin = rhythm.start_of(number - first as u64);
     let rhythm = AudioCodec::Aac.rhythm();
-    rhythm.start_of(rhythm.first_from(begin))
-}
-
-#[tokio::test]
-async fn sender_reports_tell_when_every_frame_was_on_air() {
-    let spec = small(Codec::H264, Some(AudioCodec::Aac));
-    for video in [true, false] {
-        for error in clock_error(&spec, video).await {
-            assert!(
-                error.abs() < SignedDuration::from_millis(1),
-                "{error:?}, video: {video}"
-            );
-        }
+    let sound = (viewer.sounds[0].rtp, rhythm.start_of(rhythm.first_from(begin)));
+    let mut errors = Vec::new();
+    for report in &viewer.reports {
+        let ((rtp, on_air), rate) = if report.video {
+            (picture, 90_000)
+        } else {
+            (sound, 16_000)
+        };
+        let ticks = i64::from((rtp as u32).wrapping_sub(report.rtp) as i32);
+        let shown = report.clock + SignedDuration::from_nanos(ticks * 1_000_000_000 / rate);
+        errors.push(shown.duration_since(on_air));
     }
+    for video in [true, false] {
+        assert!(viewer.reports.iter().any(|report| report.video == video));
+    }
+    errors
 }
 
 #[tokio::test]
-async fn a_wrong_camera_clock_shows_in_sender_reports() {
-    let spec = StreamSpec {
+async fn sender_reports_tell_when_everything_was_on_air_by_the_cameras_clock() {
+    let right = small(Codec::H264, Some(AudioCodec::Aac));
+    let wrong = StreamSpec {
         clock: CameraClock {
             offset_ms: 90_000,
             drift_ppm: 0,
         },
-        ..small(Codec::H264, None)
+        ..right.clone()
     };
-    for error in clock_error(&spec, true).await {
-        assert!(
-            (error - SignedDuration::from_secs(90)).abs() < SignedDuration::from_millis(1),
-            "{error:?}"
-        );
-    }
+    let (of_right, of_wrong) = tokio::join!(clock_errors(&right), clock_errors(&wrong));
+    let beyond = |errors: Vec<SignedDuration>, offset_ms: i64| {
+        for error in errors {
+            let beyond = (error - SignedDuration::from_millis(offset_ms)).abs();
+            assert!(
+                beyond < SignedDuration::from_millis(1),
+                "{error:?}, not {offset_ms} ms"
+            );
+        }
+    };
+    beyond(of_right, 0);
+    beyond(of_wrong, 90_000);
 }
 
 #[tokio::test]
@@ -169,7 +151,7 @@ async fn a_playback_is_exactly_its_frames_and_then_ends() {
         (at(key), at(key + 40), key, key + 40),
         (at(key + 30), just_after(key + 59), key + 25, key + 60),
     ];
-    for (start, end, first, until) in cases {
+    let play = async |(start, end, first, until)| {
         let spec = StreamSpec {
             kind: Kind::Playback { start, end },
             ..StreamSpec::default()
@@ -182,7 +164,8 @@ async fn a_playback_is_exactly_its_frames_and_then_ends() {
         let wanted: Vec<u32> = (first..until).map(|number| video.index_of(number)).collect();
         assert_eq!(indexes, wanted);
         studio.sessions_become("/dac/playback/X1", 0).await;
-    }
+    };
+    join_all(cases.map(play)).await;
 }
 
 #[tokio::test]
@@ -226,7 +209,7 @@ async fn a_new_codec_ends_sessions_and_is_described_to_the_next() {
 }
 
 #[tokio::test]
-async fn twenty_sessions_at_once_lose_nothing_and_see_the_same() {
+async fn twenty_sessions_at_once_lose_nothing() {
     let spec = small(Codec::H264, Some(AudioCodec::PcmMu));
     let studio = Studio::open();
     let target = |channel: usize| format!("/dac/realplay/D{channel}/MAIN/TCP?streamform=rtp");
@@ -245,10 +228,19 @@ async fn twenty_sessions_at_once_lose_nothing_and_see_the_same() {
             viewer
         }
     });
-    let folder = tempdir().unwrap();
     let viewers = join_all(viewers).await;
-    for viewer in viewers {
-        assert_consecutive(&viewer.decode(folder.path()).1, spec.video.frames);
+    for viewer in &viewers {
         assert!(viewer.pictures.iter().all(|picture| picture.lost_before == 0));
+        assert!(
+            viewer
+                .pictures
+                .windows(2)
+                .all(|pair| pair[1].rtp - pair[0].rtp == 3_600)
+        );
+        assert!(viewer.sounds.iter().all(|sound| sound.lost_before == 0));
+    }
+    let folder = tempdir().unwrap();
+    for viewer in viewers.iter().step_by(7) {
+        assert_consecutive(&viewer.decode(folder.path()).1, spec.video.frames);
     }
 }

@@ -5,8 +5,12 @@ use retina::client::Credentials;
 use simulator::rtsp::{Catalog, RtspServer, StreamSpec};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
+/// After so long, what has not happened will not happen: a busy machine may take much of it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) const USER: &str = "admin";
 pub(crate) const PASSWORD: &str = "simulated 1";
 
@@ -45,9 +49,14 @@ impl Studio {
 
     /// Waits until a stream has so many sessions that play.
     pub(crate) async fn sessions_become(&self, target: &str, wanted: usize) {
-        while self.catalog.sessions(target) != wanted {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        let become_so = async {
+            while self.catalog.sessions(target) != wanted {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, become_so)
+            .await
+            .expect("the sessions become what is wanted");
     }
 }
 

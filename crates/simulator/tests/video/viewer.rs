@@ -1,6 +1,6 @@
 //! Plays streams with `retina`, the client the recorder uses, and keeps what it saw.
 
-use crate::studio::login;
+use crate::studio::{PATIENCE, login};
 use futures::StreamExt;
 use jiff::Timestamp;
 use retina::client::{
@@ -10,6 +10,7 @@ use retina::codec::{CodecItem, FrameFormat};
 use simulator::frames;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::timeout;
 use url::Url;
 
 /// A frame of video, as a byte stream with start codes.
@@ -81,7 +82,7 @@ impl Viewer {
     /// Watches until so many pictures have been seen; fails when the stream ends or errs before.
     pub(crate) async fn watch(&mut self, pictures: usize) -> Result<(), retina::Error> {
         while self.pictures.len() < pictures {
-            let item = self.session.next().await.expect("the stream goes on")?;
+            let item = self.next().await.expect("the stream goes on")?;
             self.keep(item);
         }
         Ok(())
@@ -89,7 +90,7 @@ impl Viewer {
 
     /// Watches until the stream ends, in whatever way.
     pub(crate) async fn watch_to_the_end(&mut self) -> Result<(), retina::Error> {
-        while let Some(item) = self.session.next().await {
+        while let Some(item) = self.next().await {
             self.keep(item?);
         }
         Ok(())
@@ -97,11 +98,16 @@ impl Viewer {
 
     /// Watches for a while; what arrives is kept.
     pub(crate) async fn watch_for(&mut self, time: Duration) -> Result<(), retina::Error> {
-        match tokio::time::timeout(time, self.watch_to_the_end()).await {
+        match timeout(time, self.watch_to_the_end()).await {
             Ok(Ok(())) => panic!("the stream ended"),
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => Ok(()),
         }
+    }
+
+    async fn next(&mut self) -> Option<Result<CodecItem, retina::Error>> {
+        let next = timeout(PATIENCE, self.session.next()).await;
+        next.expect("something arrives, or the stream ends")
     }
 
     fn keep(&mut self, item: CodecItem) {

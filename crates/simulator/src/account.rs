@@ -1,7 +1,7 @@
 //! The gateway's one account: nonces and their counts, wrong passwords and the lock they lead to.
 
 use crate::digest::{self, Credentials};
-use crate::scenario::{DigestAlgorithm, GatewaySpec, Lockout};
+use crate::scenario::{DigestAlgorithm, GatewaySpec, Lockout, Password};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,7 +14,7 @@ const USES_MAX: u32 = 100_000;
 #[derive(Debug)]
 pub(crate) struct Account {
     username: String,
-    password: String,
+    password: Password,
     algorithm: DigestAlgorithm,
     qop: bool,
     opaque: Option<String>,
@@ -89,12 +89,12 @@ impl Account {
 
     /// The user's name and password as they are now.
     pub(crate) fn login(&self) -> (&str, &str) {
-        (&self.username, &self.password)
+        (&self.username, self.password.as_str())
     }
 
     /// Another password from now on; every client must log in anew.
-    pub(crate) fn set_password(&mut self, password: String) {
-        self.password = password;
+    pub(crate) fn set_password(&mut self, password: &str) {
+        self.password = Password::from(password);
         self.forget_nonces();
     }
 
@@ -159,7 +159,7 @@ impl Account {
         if let Some(seconds) = self.locked_seconds(now) {
             return Verdict::Locked { seconds };
         }
-        let expected = credentials.expected(self.algorithm, method, &self.password);
+        let expected = credentials.expected(self.algorithm, method, self.password.as_str());
         if credentials.username != self.username || credentials.response != expected {
             return self.reject(now);
         }

@@ -42,7 +42,7 @@ impl World {
             } => self.set_stream_fault(&device, channel.as_ref(), fault)?,
             Operation::SetPassword { password } => {
                 ensure!(!password.is_empty(), "a password must not be empty");
-                self.set_password(password);
+                self.set_password(&password);
             }
             Operation::Lock { seconds } => self.account.lock(now, seconds),
             Operation::Unlock => self.account.unlock(),

@@ -7,7 +7,7 @@ mod devices;
 mod gateway;
 
 pub use devices::{ChannelSpec, DeviceKind, DeviceSpec, DeviceStatus, Protocol, RecordedSpan, WireId};
-pub use gateway::{DigestAlgorithm, EmptyList, GatewaySpec, Lockout};
+pub use gateway::{DigestAlgorithm, EmptyList, GatewaySpec, Lockout, Password};
 
 use crate::media::{AudioCodec, LoopSpec};
 use crate::operation::Operation;

@@ -4,7 +4,7 @@ use crate::listener::{Doors, Listener, Rtsp};
 use crate::media::Library;
 use crate::requests::RequestCounts;
 use crate::rtsp::Catalog;
-use crate::scenario::{Moment, Scenario};
+use crate::scenario::{Moment, Password, Scenario};
 use crate::shared::Shared;
 use crate::tls::{self, Certificate};
 use crate::video::{Video, first_error};
@@ -32,7 +32,7 @@ pub struct Simulator {
     control_address: SocketAddr,
     certificate: Option<Certificate>,
     username: String,
-    initial_password: String,
+    initial_password: Password,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -112,7 +112,7 @@ impl Simulator {
 
     /// That user's password at the start.
     pub fn password(&self) -> &str {
-        &self.initial_password
+        self.initial_password.as_str()
     }
 
     /// The self-signed certificate; none without TLS.

@@ -155,7 +155,7 @@ impl World {
     }
 
     /// Another password, for the API and for RTSP.
-    pub(crate) fn set_password(&mut self, password: String) {
+    pub(crate) fn set_password(&mut self, password: &str) {
         self.account.set_password(password);
         self.cause(Effect::Login);
     }

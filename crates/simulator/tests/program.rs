@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use serde_json::{Value, json};
 use simulator::Scenario;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -29,7 +30,11 @@ fn scenarios() -> PathBuf {
 
 /// Starts the program and reads what it announces.
 fn start(arguments: &[&str]) -> (Running, BTreeMap<String, String>) {
-    let mut child = program().args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    announced(program().args(arguments))
+}
+
+fn announced(program: &mut Command) -> (Running, BTreeMap<String, String>) {
+    let mut child = program.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let running = Running(child);
     let mut announced = BTreeMap::new();
@@ -124,4 +129,32 @@ fn it_ends_in_peace_when_told_to() {
     assert!(running.0.wait().unwrap().success());
     let api = announced["api"].strip_prefix("http://").unwrap();
     assert!(TcpStream::connect(api).is_err(), "nothing listens any more");
+}
+
+#[test]
+fn without_ffmpeg_it_does_not_start_and_says_what_to_install() {
+    let output = program().env("PATH", "/nowhere").output().unwrap();
+    assert!(!output.status.success());
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("apt-get install ffmpeg"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_encoded_is_reported_until_its_device_is_gone() {
+    let (_running, announced) = announced(program().args(["--devices", "0"]).env("PATH", "/nowhere"));
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let control = &announced["control"];
+    let apply = async |operation: Value| {
+        let sent = http.post(format!("{control}/control")).json(&operation).send();
+        assert!(sent.await.unwrap().status().is_success());
+        let state = http.get(format!("{control}/state")).send().await.unwrap();
+        state.json::<Value>().await.unwrap()["stream-errors"].clone()
+    };
+    let device = json!({"index": "NVR", "name": "nvr", "channels": [{"id": 1}]});
+    let errors = apply(json!({"op": "add-device", "device": device})).await;
+    let error = errors["/dac/realplay/NVR1/MAIN/TCP"].as_str().unwrap();
+    assert!(error.contains("ffmpeg"), "{error}");
+    let errors = apply(json!({"op": "remove-device", "device": "NVR"})).await;
+    assert_eq!(errors, json!({}));
 }

@@ -99,7 +99,7 @@ pub(super) fn set_users(world: &mut World, request: &Request<'_>) -> Outcome {
     if !(PASSWORD_CHARS_MIN..=TEXT_CHARS_MAX).contains(&user.password.chars().count()) {
         return Err(Refusal::bad_parameters("a password must be 8 to 64 characters"));
     }
-    world.set_password(user.password.clone());
+    world.set_password(&user.password);
     Ok(Reply::Done)
 }
 

@@ -1,5 +1,6 @@
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// The gateway and its habits. The defaults are those of the build the 2020 system ran against.
@@ -9,7 +10,7 @@ pub struct GatewaySpec {
     /// The only user.
     pub username: String,
     /// That user's password at the start; it opens the RTSP streams too. It guards simulated video only.
-    pub password: String,
+    pub password: Password,
     /// `deviceName` of the gateway.
     pub name: String,
     /// Where the HTTP API listens; port 0 takes any free one and keeps it over reboots.
@@ -62,6 +63,30 @@ pub struct GatewaySpec {
     pub utc_offset_minutes: i32,
 }
 
+/// A password that shows in the scenario it comes from and nowhere else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl Password {
+    /// The password in the clear.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Password {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(***)")
+    }
+}
+
 /// When an account locks and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -103,7 +128,7 @@ impl Default for GatewaySpec {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             username: "admin".to_owned(),
-            password: "Millrace-2020".to_owned(),
+            password: Password::from("Millrace-2020"),
             name: "Simulated gateway".to_owned(),
             listen: anywhere,
             rtsp_listen: anywhere,
@@ -152,7 +177,10 @@ impl GatewaySpec {
             self.control_listen.ip().is_loopback(),
             "the control endpoint asks for no password: it must listen on a loopback address"
         );
-        ensure!(!self.password.is_empty(), "the password must not be empty");
+        ensure!(
+            !self.password.as_str().is_empty(),
+            "the password must not be empty"
+        );
         ensure!((1..=1000).contains(&self.page_max), "page-max must be 1 to 1000");
         ensure!(self.lockout.tries >= 1, "lockout.tries must be at least 1");
         ensure!(

@@ -214,3 +214,16 @@ async fn https_is_served_with_the_certificate_it_shows() {
     let challenge: &Challenge = client.challenge.as_ref().unwrap();
     assert_eq!(challenge.get("realm"), Some("DS-GWAS0101(6419)"));
 }
+
+#[tokio::test]
+async fn a_simulator_does_not_show_its_password() {
+    let (simulator, mut client) = start(Scenario::default()).await;
+    client.get(TIME).await;
+    for shown in [
+        format!("{simulator:?}"),
+        format!("{:?}", simulator.control().state()),
+        format!("{:?}", Scenario::default()),
+    ] {
+        assert!(!shown.contains(simulator.password()), "{shown}");
+    }
+}

@@ -50,6 +50,19 @@ opaque_name! {
     TaskArn
 }
 
+impl TaskArn {
+    /// A name for the task's folder: encoded like [`ChannelKey::prefix`], so that no ARN escapes its parent.
+    pub fn folder(&self) -> String {
+        encode(&self.0)
+    }
+
+    /// Reads what [`TaskArn::folder`] wrote; `None` for anything else.
+    pub fn from_folder(name: &str) -> Option<Self> {
+        let task = Self::new(decode(name)?);
+        (task.folder() == name).then_some(task)
+    }
+}
+
 /// One video input: the key of nearly every row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChannelKey {
@@ -167,6 +180,13 @@ mod tests {
         fn any_name_survives_the_archive_prefix(device in ".+", channel in ".+") {
             let key = ChannelKey::new(device.as_str(), channel.as_str());
             prop_assert_eq!(ChannelKey::from_prefix(&key.prefix()), Some(key));
+        }
+
+        #[test]
+        fn any_task_survives_its_folder(arn in ".+") {
+            let task = TaskArn::new(arn);
+            prop_assert!(!task.folder().contains('/') && !task.folder().starts_with('.'));
+            prop_assert_eq!(TaskArn::from_folder(&task.folder()), Some(task));
         }
 
         #[test]

@@ -20,4 +20,14 @@
 //! spool.pending()?;                                         // oldest first: key, file, meta, size; after the upload: spool.remove(&pending)
 //! ```
 
+pub mod clock;
+pub mod codec;
+pub mod demux;
 pub mod frame;
+pub mod movie;
+pub mod mux;
+pub mod pipeline;
+pub mod salvage;
+pub mod segmenter;
+pub mod spool;
+pub mod transform;

@@ -1,0 +1,433 @@
+//! The bytes of a segment: fragmented MP4 (ISO/IEC 14496-12) that is readable wherever it is cut off.
+//!
+//! ```text
+//! ftyp moov(mvhd trak.. mvex(mehd trex..)) free | moof mdat | moof mdat | ..      while it is written
+//!                             ▲ duration    ▲ sidx                               patched when it is closed
+//! ```
+//! The one idea: everything a player likes to know at once (duration, where the key frames are) has its room
+//! at the front from the start, so closing a file overwrites a few bytes and never moves any.
+
+use bytes::Bytes;
+use mp4_atom::{
+    Atom, BufMut, Codec, Dinf, Dref, DrefEntry, Encode, FourCC, Ftyp, Hdlr, Mdat, Mdhd, Mdia, Mehd, Mfhd,
+    Minf, Moof, Moov, Mvex, Mvhd, SegmentReference, Sidx, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf,
+    Trak, Trex, Trun, TrunEntry, TrunSamples, Url, Vmhd,
+};
+use std::num::NonZeroU32;
+
+/// Why a stream cannot be written as MP4.
+#[derive(Debug, thiserror::Error)]
+pub enum MuxError {
+    /// The boxes do not fit together; the source's parameters are not what they claim.
+    #[error("while writing MP4 boxes")]
+    Boxes(#[source] mp4_atom::Error),
+    /// The sample entry is not one this recorder stores.
+    #[error("sample entry is not avc1, hvc1, mp4a or PCM")]
+    SampleEntry,
+}
+
+/// `track_ID` of the pictures, and of the only track where there is one.
+pub const VIDEO_TRACK: u32 = 1;
+/// `track_ID` of the sound beside pictures.
+pub const AUDIO_TRACK: u32 = 2;
+
+/// Depends on no other sample (`sample_depends_on` = 2), is a sync sample. ISO/IEC 14496-12 section 8.8.3.1.
+const FLAGS_KEY: u32 = 0x0200_0000;
+/// Depends on others (`sample_depends_on` = 1), `sample_is_non_sync_sample`.
+const FLAGS_NOT_KEY: u32 = 0x0101_0000;
+/// `referenced_size` has 31 bits.
+const REFERENCED_SIZE_MAX: u64 = 0x7fff_ffff;
+
+/// One track of a file.
+#[derive(Debug, Clone)]
+pub struct TrackSpec {
+    /// Its `track_ID`.
+    pub id: u32,
+    /// Ticks a second.
+    pub timescale: NonZeroU32,
+    /// Its sample entry.
+    pub entry: Codec,
+}
+
+/// One access unit as the file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// What the decoder gets.
+    pub data: Bytes,
+    /// Until the next sample is decoded, in ticks.
+    pub duration: u32,
+    /// Presentation minus decode time, in ticks.
+    pub offset: i32,
+    /// Decoding can start here.
+    pub key: bool,
+}
+
+/// Samples of one track that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Which track.
+    pub track: u32,
+    /// Decode time of the first sample, in ticks since the file's start.
+    pub decode_time: u64,
+    /// In decode order; never empty.
+    pub samples: Vec<Sample>,
+}
+
+/// Where the rewritable parts of a file are, in bytes from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The 64-bit duration in `mehd`.
+    pub duration_at: u64,
+    /// The `free` box that an index may replace.
+    pub index_at: u64,
+    /// The size of that box; 0 when there is none.
+    pub index_room: u64,
+}
+
+/// Bytes that overwrite others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// Where, in bytes from the file's start.
+    pub at: u64,
+    /// What.
+    pub bytes: Bytes,
+}
+
+/// What an index says of one fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// `moof` and `mdat`.
+    pub size: u64,
+    /// Of its pictures, in ticks of the video track.
+    pub duration: u64,
+    /// Its first picture is a key frame.
+    pub key: bool,
+}
+
+/// Writes the part before the first fragment, with room for an index of `index_entries`.
+///
+/// # Errors
+/// [`MuxError`] when a sample entry cannot be stored.
+pub fn header(tracks: &[TrackSpec], index_entries: u16) -> Result<(Bytes, Layout), MuxError> {
+    let mut out = Vec::with_capacity(2048);
+    let mut duration_at = 0;
+    let timescale = tracks.first().map_or(NonZeroU32::MIN, |track| track.timescale);
+    let traks = tracks.iter().map(trak).collect::<Result<Vec<_>, _>>()?;
+    file_type(tracks).encode(&mut out).map_err(MuxError::Boxes)?;
+    out.encode_atom(Moov::KIND, |out| {
+        movie_header(timescale, tracks).encode(out)?;
+        for trak in &traks {
+            trak.encode(out)?;
+        }
+        out.encode_atom(Mvex::KIND, |out| {
+            // A `FullBox` header is 12 bytes (ISO/IEC 14496-12 section 4.2.2).
+            duration_at = out.len() + 12;
+            Mehd { fragment_duration: 0 }.encode(out)?;
+            for track in tracks {
+                trex(track.id).encode(out)?;
+            }
+            Ok(())
+        })
+    })
+    .map_err(MuxError::Boxes)?;
+    let layout = Layout {
+        duration_at: duration_at as u64,
+        index_at: out.len() as u64,
+        index_room: index_room(index_entries, tracks.len()),
+    };
+    free(&mut out, layout.index_room);
+    Ok((out.into(), layout))
+}
+
+/// Brands: `iso6` for `tfdt` and default-base-is-moof, and what the codecs ask for (ISO/IEC 14496-12 annex E).
+fn file_type(tracks: &[TrackSpec]) -> Ftyp {
+    let mut compatible_brands: Vec<FourCC> = [b"iso6", b"iso5", b"isom", b"mp41"].map(FourCC::new).to_vec();
+    if tracks.iter().any(|track| matches!(track.entry, Codec::Avc1(_))) {
+        compatible_brands.push(FourCC::new(b"avc1"));
+    }
+    Ftyp {
+        major_brand: FourCC::new(b"iso6"),
+        minor_version: 1,
+        compatible_brands,
+    }
+}
+
+fn movie_header(timescale: NonZeroU32, tracks: &[TrackSpec]) -> Mvhd {
+    Mvhd {
+        timescale: timescale.get(),
+        rate: 1.into(),
+        volume: 1.into(),
+        next_track_id: tracks.iter().map(|track| track.id + 1).max().unwrap_or(1),
+        ..Mvhd::default()
+    }
+}
+
+fn trak(track: &TrackSpec) -> Result<Trak, MuxError> {
+    let visual = track.entry.visual();
+    if visual.is_none() && track.entry.audio().is_none() {
+        return Err(MuxError::SampleEntry);
+    }
+    let (width, height) = visual.map_or((0, 0), |visual| (visual.width, visual.height));
+    Ok(Trak {
+        tkhd: Tkhd {
+            track_id: track.id,
+            enabled: true,
+            in_movie: true,
+            volume: u8::from(visual.is_none()).into(),
+            width: width.into(),
+            height: height.into(),
+            ..Tkhd::default()
+        },
+        mdia: Mdia {
+            mdhd: Mdhd {
+                timescale: track.timescale.get(),
+                language: "und".to_owned(),
+                ..Mdhd::default()
+            },
+            hdlr: Hdlr {
+                handler: FourCC::new(if visual.is_some() { b"vide" } else { b"soun" }),
+                name: "Millrace".to_owned(),
+            },
+            minf: Minf {
+                vmhd: visual.map(|_| Vmhd::default()),
+                smhd: visual.is_none().then(Smhd::default),
+                dinf: Dinf {
+                    dref: Dref {
+                        entries: vec![DrefEntry::Url(Url::default())],
+                    },
+                },
+                stbl: Stbl {
+                    stsd: Stsd {
+                        codecs: vec![track.entry.clone()],
+                    },
+                    stco: Some(Stco::default()),
+                    ..Stbl::default()
+                },
+                ..Minf::default()
+            },
+        },
+        ..Trak::default()
+    })
+}
+
+fn trex(track_id: u32) -> Trex {
+    Trex {
+        track_id,
+        default_sample_description_index: 1,
+        ..Trex::default()
+    }
+}
+
+/// Writes one fragment: `moof`, the head of `mdat`, and the samples themselves, not copied.
+///
+/// # Errors
+/// [`MuxError::Boxes`] when it is larger than 2 GiB.
+pub fn fragment(sequence: u32, runs: &[Run]) -> Result<Vec<Bytes>, MuxError> {
+    let mut moof = movie_fragment(sequence, runs);
+    let mut head = Vec::with_capacity(256);
+    moof.encode(&mut head).map_err(MuxError::Boxes)?;
+    // The offsets have a fixed width, so the size is known after the first writing.
+    let mut data_at = head.len() + 8;
+    for (traf, run) in moof.traf.iter_mut().zip(runs) {
+        let offset =
+            i32::try_from(data_at).map_err(|_| MuxError::Boxes(mp4_atom::Error::TooLarge(Mdat::KIND)))?;
+        for trun in &mut traf.trun {
+            trun.data_offset = Some(offset);
+        }
+        data_at += run.samples.iter().map(|sample| sample.data.len()).sum::<usize>();
+    }
+    let mdat_size = u32::try_from(data_at - head.len())
+        .map_err(|_| MuxError::Boxes(mp4_atom::Error::TooLarge(Mdat::KIND)))?;
+    head.clear();
+    moof.encode(&mut head).map_err(MuxError::Boxes)?;
+    head.extend_from_slice(&mdat_size.to_be_bytes());
+    head.extend_from_slice(b"mdat");
+    let samples = runs.iter().flat_map(|run| &run.samples);
+    Ok(std::iter::once(Bytes::from(head))
+        .chain(samples.map(|sample| sample.data.clone()))
+        .collect())
+}
+
+fn movie_fragment(sequence: u32, runs: &[Run]) -> Moof {
+    Moof {
+        mfhd: Mfhd {
+            sequence_number: sequence,
+        },
+        traf: runs
+            .iter()
+            .map(|run| Traf {
+                tfhd: Tfhd {
+                    track_id: run.track,
+                    default_base_is_moof: true,
+                    ..Tfhd::default()
+                },
+                tfdt: Some(Tfdt {
+                    base_media_decode_time: run.decode_time,
+                }),
+                trun: vec![Trun {
+                    data_offset: Some(0),
+                    samples: TrunSamples::Explicit(run.samples.iter().map(entry).collect()),
+                }],
+                ..Traf::default()
+            })
+            .collect(),
+    }
+}
+
+fn entry(sample: &Sample) -> TrunEntry {
+    TrunEntry {
+        duration: Some(sample.duration),
+        size: Some(u32::try_from(sample.data.len()).unwrap_or(u32::MAX)),
+        flags: Some(if sample.key { FLAGS_KEY } else { FLAGS_NOT_KEY }),
+        cts: (sample.offset != 0).then_some(i64::from(sample.offset)),
+    }
+}
+
+/// How long the pictures of a fragment last, in ticks, and whether it begins with a key frame.
+pub fn pictures(moof: &Moof) -> (u64, bool) {
+    let runs = moof.traf.iter().filter(|traf| traf.tfhd.track_id == VIDEO_TRACK);
+    let samples: Vec<TrunEntry> = runs
+        .flat_map(|traf| &traf.trun)
+        .flat_map(explicit)
+        .copied()
+        .collect();
+    let duration = samples
+        .iter()
+        .map(|sample| u64::from(sample.duration.unwrap_or(0)))
+        .sum();
+    let key = samples
+        .first()
+        .is_some_and(|sample| sample.flags == Some(FLAGS_KEY));
+    (duration, key)
+}
+
+/// Our own runs say everything of every sample.
+fn explicit(trun: &Trun) -> &[TrunEntry] {
+    match &trun.samples {
+        TrunSamples::Explicit(entries) => entries,
+        TrunSamples::Inherited { .. } => &[],
+    }
+}
+
+/// The bytes that close a file of `tracks` (`track_ID` and time scale, pictures first): its duration and, where
+/// there is room, an index of its fragments (`sidx`), so that a player knows the length and seeks without reading on.
+///
+/// # Errors
+/// [`MuxError::Boxes`] when the index cannot be written.
+pub fn closing_patches(
+    layout: Layout,
+    tracks: &[(u32, NonZeroU32)],
+    pieces: &[Piece],
+) -> Result<Vec<Patch>, MuxError> {
+    let duration: u64 = pieces.iter().map(|piece| piece.duration).sum();
+    let mut patches = vec![Patch {
+        at: layout.duration_at,
+        bytes: Bytes::copy_from_slice(&duration.to_be_bytes()),
+    }];
+    if !pieces.is_empty() {
+        patches.extend(index(layout, tracks, pieces)?);
+    }
+    Ok(patches)
+}
+
+/// The index, in the room there is for it. ffmpeg, and so Chromium, seeks by it only when every track has its own.
+fn index(layout: Layout, tracks: &[(u32, NonZeroU32)], pieces: &[Piece]) -> Result<Option<Patch>, MuxError> {
+    let Some((_, pictures)) = tracks.first() else {
+        return Ok(None);
+    };
+    let entries = layout.entries(tracks.len());
+    let mut indexes: Vec<Sidx> = tracks
+        .iter()
+        .map(|(id, timescale)| Sidx {
+            reference_id: *id,
+            timescale: timescale.get(),
+            references: references(pieces, entries, *pictures, *timescale),
+            ..Sidx::default()
+        })
+        .collect();
+    let mut bytes = Vec::new();
+    indexes[0].encode(&mut bytes).map_err(MuxError::Boxes)?;
+    // All have as many references, and so the same size.
+    let size = bytes.len() as u64;
+    let Some(rest) = layout.index_room.checked_sub(size * indexes.len() as u64) else {
+        return Ok(None);
+    };
+    bytes.clear();
+    for (following, index) in (0..indexes.len() as u64).rev().zip(&mut indexes) {
+        index.first_offset = following * size + rest;
+        index.encode(&mut bytes).map_err(MuxError::Boxes)?;
+    }
+    free(&mut bytes, rest);
+    Ok(Some(Patch {
+        at: layout.index_at,
+        bytes: bytes.into(),
+    }))
+}
+
+impl Layout {
+    /// How many references each of `tracks` indexes has room for.
+    fn entries(&self, tracks: usize) -> usize {
+        let tracks = tracks.max(1) as u64;
+        let room = self.index_room.saturating_sub(BOX_HEADER_SIZE) / tracks;
+        usize::try_from(room.saturating_sub(SIDX_SIZE) / SIDX_ENTRY_SIZE).unwrap_or(0)
+    }
+}
+
+/// A reference for each fragment, since players look for a `moof` at each; joined evenly when there are more
+/// than `entries`.
+fn references(pieces: &[Piece], entries: usize, from: NonZeroU32, to: NonZeroU32) -> Vec<SegmentReference> {
+    if entries == 0 || pieces.is_empty() {
+        return Vec::new();
+    }
+    let mut end = 0;
+    pieces
+        .chunks(pieces.len().div_ceil(entries))
+        .filter_map(|chunk| {
+            let mut whole = *chunk.first()?;
+            chunk[1..].iter().for_each(|piece| join(&mut whole, *piece));
+            // By way of the end, so that rounding does not add up.
+            let start = scaled(end, from, to);
+            end += whole.duration;
+            whole.duration = scaled(end, from, to) - start;
+            reference(whole)
+        })
+        .collect()
+}
+
+fn scaled(ticks: u64, from: NonZeroU32, to: NonZeroU32) -> u64 {
+    let scaled = u128::from(ticks) * u128::from(to.get()) / u128::from(from.get());
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+fn join(group: &mut Piece, piece: Piece) {
+    group.size += piece.size;
+    group.duration += piece.duration;
+}
+
+fn reference(piece: Piece) -> Option<SegmentReference> {
+    Some(SegmentReference {
+        reference_type: false,
+        referenced_size: u32::try_from(piece.size.min(REFERENCED_SIZE_MAX)).ok()?,
+        subsegment_duration: u32::try_from(piece.duration).unwrap_or(u32::MAX),
+        starts_with_sap: piece.key,
+        sap_type: u8::from(piece.key),
+        sap_delta_time: 0,
+    })
+}
+
+/// A `sidx` of version 1 without references (ISO/IEC 14496-12 section 8.16.3); version 0 is 8 bytes smaller.
+const SIDX_SIZE: u64 = 40;
+const SIDX_ENTRY_SIZE: u64 = 12;
+const BOX_HEADER_SIZE: u64 = 8;
+
+/// Room for an index of every track and for the `free` box that fills what they leave.
+fn index_room(entries: u16, tracks: usize) -> u64 {
+    (SIDX_SIZE + SIDX_ENTRY_SIZE * u64::from(entries)) * tracks as u64 + BOX_HEADER_SIZE
+}
+
+fn free(out: &mut Vec<u8>, size: u64) {
+    let size = u32::try_from(size).expect("an index of 65,535 entries is smaller than 4 GiB");
+    out.extend_from_slice(&size.to_be_bytes());
+    out.extend_from_slice(b"free");
+    out.resize(out.len() + size as usize - 8, 0);
+}

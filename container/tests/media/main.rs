@@ -1,0 +1,10 @@
+//! From frames to files, on video whose frames can be told apart and with the real ffmpeg.
+
+#![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
+
+mod camera;
+mod harness;
+mod salvage;
+mod segments;
+mod spool;
+mod transform;

@@ -1,0 +1,227 @@
+//! Stream copy: every frame once, in files that players like.
+
+use crate::camera::{Camera, FPS, Sound, demux, start};
+use crate::harness::{Folder, channel, closed, ffprobe, indexes, record, settings};
+use domain::SegmentKey;
+use jiff::SignedDuration;
+use recorder::media::frame::MediaTime;
+use recorder::media::mux::AUDIO_TRACK;
+use recorder::media::pipeline::{Break, Event};
+use simulator::media::{Codec, LoopSpec};
+
+#[tokio::test]
+async fn every_frame_is_in_exactly_one_segment_and_segments_abut() {
+    for (codec, name) in [(Codec::H264, "avc1."), (Codec::H265, "hvc1.")] {
+        let camera = Camera::film(codec, 10, Sound::Aac).await;
+        let folder = Folder::new();
+        let mut pipeline = folder.pipeline(settings(3));
+        let events = record(&mut pipeline, &camera).await;
+        let closed = closed(&events);
+
+        let lengths: Vec<i128> = closed
+            .iter()
+            .map(|segment| length(segment.segment.as_ref()))
+            .collect();
+        assert_eq!(lengths, [3_000, 3_000, 3_000, 1_000]);
+        assert_eq!(closed[0].start, start());
+        for pair in closed.windows(2) {
+            assert_eq!(pair[0].segment.as_ref().unwrap().end(), pair[1].start);
+        }
+        assert_eq!(indexes(&closed).await, (0..10 * FPS).collect::<Vec<_>>());
+        assert!(
+            closed[0].meta.codecs.starts_with(name),
+            "{}",
+            closed[0].meta.codecs
+        );
+        assert!(
+            closed[0].meta.codecs.ends_with(",mp4a.40.2"),
+            "{}",
+            closed[0].meta.codecs
+        );
+        assert_eq!(closed[0].meta.note, None);
+    }
+}
+
+fn length(segment: Option<&SegmentKey>) -> i128 {
+    segment.unwrap().duration.as_millis()
+}
+
+#[tokio::test]
+async fn sound_keeps_its_time_and_every_access_unit() {
+    let camera = Camera::film(Codec::H264, 9, Sound::Aac).await;
+    let folder = Folder::new();
+    let events = record(&mut folder.pipeline(settings(2)), &camera).await;
+    let mut heard = Vec::new();
+    for segment in closed(&events) {
+        let offset = segment.start.duration_since(start());
+        let (_, samples) = demux(&std::fs::read(&segment.file).unwrap());
+        let sounds = samples.into_iter().filter(|sample| sample.track == AUDIO_TRACK);
+        heard.extend(sounds.map(|sample| (offset + sample.time.since_start(), sample.data)));
+    }
+    let sent = camera.sounds();
+    assert_eq!(heard.len(), sent.len());
+    for ((at, data), frame) in heard.iter().zip(sent) {
+        assert_eq!(data, &frame.data);
+        let off = (*at - frame.time.since_start()).abs();
+        assert!(off < SignedDuration::from_micros(100), "{off:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_player_knows_the_length_at_once_and_can_seek() {
+    let camera = Camera::film(Codec::H264, 9, Sound::Aac).await;
+    let folder = Folder::new();
+    let events = record(&mut folder.pipeline(settings(30)), &camera).await;
+    let file = &closed(&events)[0].file;
+
+    assert_eq!(ffprobe("-show_entries format=duration", file), "9.000000");
+    // `-read_intervals` seeks: the answer comes from the index, not from reading on.
+    let sought = ffprobe(
+        "-select_streams v -read_intervals 6%+#1 -show_entries packet=pts_time,flags",
+        file,
+    );
+    assert_eq!(sought, "6.000000,K_");
+    let bytes = std::fs::read(file).unwrap();
+    assert_eq!(&bytes[4..12], b"ftypiso6");
+    let index = bytes.windows(4).position(|bytes| bytes == b"sidx").unwrap();
+    let fragment = bytes.windows(4).position(|bytes| bytes == b"moof").unwrap();
+    assert!(index < fragment);
+}
+
+#[tokio::test]
+async fn what_is_copied_is_not_changed() {
+    let camera = Camera::film(Codec::H264, 4, Sound::None).await;
+    let folder = Folder::new();
+    let events = record(&mut folder.pipeline(settings(30)), &camera).await;
+    let (_, samples) = demux(&std::fs::read(&closed(&events)[0].file).unwrap());
+    assert_eq!(samples.len(), camera.frames.len());
+    for (sample, frame) in samples.iter().zip(&camera.frames) {
+        assert_eq!(sample.data, frame.data);
+        assert_eq!(sample.time, frame.time);
+        assert_eq!(sample.key, frame.key);
+    }
+}
+
+#[tokio::test]
+async fn g711_is_left_out_and_said() {
+    let camera = Camera::film(Codec::H264, 3, Sound::Mu).await;
+    let folder = Folder::new();
+    let events = record(&mut folder.pipeline(settings(30)), &camera).await;
+    let segment = &closed(&events)[0];
+    assert_eq!(ffprobe("-show_entries stream=codec_type", &segment.file), "video");
+    assert!(segment.meta.note.as_ref().unwrap().contains("G.711"));
+}
+
+#[tokio::test]
+async fn another_resolution_begins_a_new_segment() {
+    let small = Camera::film(Codec::H264, 3, Sound::None).await;
+    let spec = LoopSpec {
+        width: 480,
+        height: 270,
+        frames: 3 * FPS,
+        ..LoopSpec::default()
+    };
+    let large = Camera::film_spec(&spec, Sound::None).await;
+    let folder = Folder::new();
+    let mut pipeline = folder.pipeline(settings(30));
+    pipeline.begin(small.params.clone()).await.unwrap();
+    for frame in &small.frames {
+        pipeline.push(frame.clone()).await.unwrap();
+    }
+    pipeline.reconfigure(large.params.clone());
+    for frame in &large.frames {
+        let mut frame = frame.clone();
+        frame.time = MediaTime::new(frame.time.ticks + 3 * 90_000, frame.time.rate);
+        frame.arrived_at += SignedDuration::from_secs(3);
+        pipeline.push(frame).await.unwrap();
+    }
+    pipeline.finish().await.unwrap();
+    let events = crate::harness::events(&mut pipeline);
+    let closed = closed(&events);
+    assert_eq!(closed.len(), 2);
+    assert_eq!(closed[0].segment.as_ref().unwrap().end(), closed[1].start);
+    let size = "-show_entries stream=width,height";
+    assert_eq!(ffprobe(size, &closed[0].file), "320,180");
+    assert_eq!(ffprobe(size, &closed[1].file), "480,270");
+    let once: Vec<u32> = (0..3 * FPS).collect();
+    assert_eq!(indexes(&closed).await, [once.clone(), once].concat());
+    assert!(matches!(events.first(), Some(Event::Started { .. })));
+    let stops = events
+        .iter()
+        .filter(|event| matches!(event, Event::Stopped { .. }))
+        .count();
+    assert_eq!(stops, 1, "segments that abut are no break");
+}
+
+#[tokio::test]
+async fn a_new_session_never_says_a_time_twice() {
+    let camera = Camera::film(Codec::H264, 3, Sound::Aac).await;
+    let folder = Folder::new();
+    let mut pipeline = folder.pipeline(settings(2));
+    let mut events = record(&mut pipeline, &camera).await;
+    // The same arrival times again, as if our clock had been set back by 3 s in between.
+    events.extend(record(&mut pipeline, &camera).await);
+    let closed = closed(&events);
+    for pair in closed.windows(2) {
+        assert!(pair[0].segment.as_ref().unwrap().end() <= pair[1].start);
+    }
+    let breaks: Vec<Break> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Stopped { because, .. } => Some(*because),
+            Event::Started { .. } | Event::Closed(_) | Event::Still(_) | Event::TransformFailed { .. } => {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(breaks, [Break::Asked, Break::Asked]);
+}
+
+#[tokio::test]
+async fn a_jump_of_the_media_clock_ends_a_segment_and_loses_no_group_of_pictures() {
+    let camera = Camera::film(Codec::H264, 6, Sound::None).await;
+    let folder = Folder::new();
+    let mut pipeline = folder.pipeline(settings(30));
+    pipeline.begin(camera.params.clone()).await.unwrap();
+    for (number, frame) in camera.frames.iter().enumerate() {
+        let mut frame = frame.clone();
+        if number >= 3 * FPS as usize {
+            frame.time = MediaTime::new(frame.time.ticks + 3_600 * 90_000, frame.time.rate);
+        }
+        pipeline.push(frame).await.unwrap();
+    }
+    pipeline.finish().await.unwrap();
+    let events = crate::harness::events(&mut pipeline);
+    let closed = closed(&events);
+    assert_eq!(indexes(&closed).await, (0..6 * FPS).collect::<Vec<_>>());
+    assert_eq!(closed[1].start, start() + SignedDuration::from_secs(3));
+    assert!(events.iter().any(|event| matches!(
+        event,
+        Event::Stopped {
+            because: Break::ClockJump,
+            ..
+        }
+    )));
+}
+
+#[tokio::test]
+async fn a_closed_segment_is_what_its_metadata_says() {
+    let camera = Camera::film(Codec::H264, 3, Sound::None).await;
+    let folder = Folder::new();
+    let events = record(&mut folder.pipeline(settings(30)), &camera).await;
+    let segment = &closed(&events)[0];
+    let key = segment.segment.as_ref().unwrap();
+    assert_eq!(key.channel, channel());
+    assert_eq!(segment.object, key.object_key());
+    assert_eq!(
+        segment.file.file_name().unwrap().to_str().unwrap(),
+        key.file_name()
+    );
+    let hashed = std::process::Command::new("sha256sum")
+        .arg(&segment.file)
+        .output()
+        .unwrap();
+    let hashed = String::from_utf8(hashed.stdout).unwrap();
+    assert_eq!(hashed.split(' ').next().unwrap(), segment.meta.sha256);
+    assert_eq!(folder.spool.pending().unwrap(), std::slice::from_ref(segment));
+}

@@ -1,0 +1,383 @@
+//! Transforms with the real ffmpeg: exact times, nothing lost, and clear errors.
+
+use crate::camera::{Camera, FPS, Sound, VIDEO_RATE, demux, start};
+use crate::harness::{Folder, channel, closed, events, ffprobe, frames, indexes, record, settings};
+use domain::settings::{Audio, PictureSize, RecordingSettings, Transcode, Video, VideoCodec};
+use jiff::SignedDuration;
+use recorder::media::mux::{AUDIO_TRACK, VIDEO_TRACK};
+use recorder::media::pipeline::{Break, Event, Pipeline, What};
+use recorder::media::spool::Pending;
+use recorder::media::transform::TransformError;
+use simulator::media::Codec;
+use std::fs;
+use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+fn number(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
+
+fn transcode(codec: VideoCodec) -> Transcode {
+    Transcode {
+        codec,
+        bit_rate_kbps: None,
+        size: None,
+        frame_rate: None,
+    }
+}
+
+fn with_video(transcode: Transcode) -> RecordingSettings {
+    RecordingSettings {
+        video: Video::Transcode(transcode),
+        ..settings(2)
+    }
+}
+
+/// Times of the pictures in files, in ticks of the source's clock.
+fn picture_times(segments: &[Pending]) -> Vec<i64> {
+    let mut times = Vec::new();
+    for segment in segments {
+        let offset = segment.start.duration_since(start()).as_millis() * 90;
+        let (_, samples) = demux(&fs::read(&segment.file).unwrap());
+        let pictures = samples.iter().filter(|sample| sample.track == VIDEO_TRACK);
+        times
+            .extend(pictures.map(|sample| sample.time.ticks_at(VIDEO_RATE) + i64::try_from(offset).unwrap()));
+    }
+    times
+}
+
+#[tokio::test]
+async fn transcoded_pictures_are_all_there_at_their_own_times() {
+    for (from, to, name) in [
+        (Codec::H265, VideoCodec::H264, "avc1."),
+        (Codec::H264, VideoCodec::H265, "hvc1."),
+    ] {
+        let camera = Camera::film(from, 5, Sound::Aac).await;
+        let folder = Folder::new();
+        let events = record(&mut folder.pipeline(with_video(transcode(to))), &camera).await;
+        let closed = closed(&events);
+        assert_eq!(closed.len(), 3);
+        assert!(
+            closed[0].meta.codecs.starts_with(name),
+            "{}",
+            closed[0].meta.codecs
+        );
+        assert_eq!(indexes(&closed).await, (0..5 * FPS).collect::<Vec<_>>());
+        let wanted: Vec<i64> = (0..i64::from(5 * FPS)).map(|index| index * 3_600).collect();
+        assert_eq!(picture_times(&closed), wanted);
+        // The sound that is only copied is still beside them.
+        assert_eq!(
+            ffprobe("-show_entries stream=codec_name", &closed[1].file)
+                .lines()
+                .count(),
+            2
+        );
+    }
+}
+
+#[tokio::test]
+async fn size_bit_rate_and_frame_rate_are_what_was_asked_for() {
+    let camera = Camera::film(Codec::H264, 6, Sound::None).await;
+    let folder = Folder::new();
+    let asked = Transcode {
+        bit_rate_kbps: Some(number(60)),
+        size: Some(PictureSize {
+            width: number(160),
+            height: number(120),
+        }),
+        frame_rate: Some(number(10)),
+        ..transcode(VideoCodec::H264)
+    };
+    let events = record(&mut folder.pipeline(with_video(asked)), &camera).await;
+    let closed = closed(&events);
+    assert_eq!(
+        ffprobe("-show_entries stream=width,height", &closed[0].file),
+        "160,120"
+    );
+    let times = picture_times(&closed);
+    assert!(times.len().abs_diff(60) <= 1, "{} pictures", times.len());
+    assert!(times.iter().all(|time| time % 3_600 == 0), "no picture was moved");
+    let bytes: u64 = closed.iter().map(|segment| segment.size_bytes).sum();
+    assert!(bytes < 6 * 60_000 / 8 * 2, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn g711_becomes_aac_in_time_with_the_pictures() {
+    for sound in [Sound::Mu, Sound::A] {
+        let camera = Camera::film(Codec::H264, 6, sound).await;
+        let folder = Folder::new();
+        let settings = RecordingSettings {
+            audio: Audio::Aac,
+            ..settings(2)
+        };
+        let events = record(&mut folder.pipeline(settings), &camera).await;
+        let closed = closed(&events);
+        assert_eq!(indexes(&closed).await, (0..6 * FPS).collect::<Vec<_>>());
+        let mut heard = Vec::new();
+        for segment in &closed {
+            assert!(segment.meta.codecs.ends_with(",mp4a.40.2"));
+            let offset = segment.start.duration_since(start());
+            let (_, samples) = demux(&fs::read(&segment.file).unwrap());
+            let sounds = samples.into_iter().filter(|sample| sample.track == AUDIO_TRACK);
+            heard.extend(sounds.map(|sample| offset + sample.time.since_start()));
+            let loud = rms(&segment.file);
+            assert!((-20.0..-10.0).contains(&loud), "the tone has {loud} dB");
+        }
+        // 48,000 samples in access units of 1,024, whose times follow each other exactly.
+        assert!((46..=48).contains(&heard.len()), "{}", heard.len());
+        assert!(heard[0] < SignedDuration::from_millis(130));
+        for pair in heard.windows(2) {
+            assert_eq!((pair[1] - pair[0]).as_millis(), 128);
+        }
+    }
+}
+
+/// The loudness of a file's sound in dB, as ffmpeg measures it.
+fn rms(file: &Path) -> f64 {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "info", "-nostats", "-i"])
+        .arg(file)
+        .args(["-map", "0:a", "-af", "volumedetect", "-f", "null", "-"])
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (_, after) = log.split_once("mean_volume: ").unwrap();
+    after.split_once(" dB").unwrap().0.parse().unwrap()
+}
+
+#[tokio::test]
+async fn sound_that_is_off_is_gone_without_a_note() {
+    let camera = Camera::film(Codec::H264, 2, Sound::Aac).await;
+    let folder = Folder::new();
+    let settings = RecordingSettings {
+        audio: Audio::Off,
+        ..settings(30)
+    };
+    let events = record(&mut folder.pipeline(settings), &camera).await;
+    let segment = &closed(&events)[0];
+    assert_eq!(ffprobe("-show_entries stream=codec_type", &segment.file), "video");
+    assert_eq!(segment.meta.note, None);
+}
+
+#[tokio::test]
+async fn stills_are_jpegs_of_the_right_moment() {
+    // Key frames come every second: every third is enough, and every one is not enough for two a second.
+    for (every, wanted) in [(3, vec![0, 3, 6]), (1, vec![0, 1, 2, 3, 4, 5, 6])] {
+        let camera = Camera::film(Codec::H264, 8, Sound::None).await;
+        let folder = Folder::new();
+        let settings = RecordingSettings {
+            stills_every_seconds: Some(number(every)),
+            ..settings(30)
+        };
+        let mut pipeline = folder.pipeline(settings);
+        pipeline.begin(camera.params.clone()).await.unwrap();
+        for frame in &camera.frames {
+            pipeline.push(frame.clone()).await.unwrap();
+        }
+        let stills = wait_for_stills(&mut pipeline, wanted.len()).await;
+        let moments: Vec<i64> = stills
+            .iter()
+            .map(|still| still.start.duration_since(start()).as_secs())
+            .collect();
+        assert_eq!(moments, wanted);
+        for (still, moment) in stills.iter().zip(wanted) {
+            let read = frames(&still.file).await;
+            assert_eq!(read[0].index, Some(u32::try_from(moment).unwrap() * FPS));
+            assert_eq!((still.segment.as_ref(), &still.channel), (None, &channel()));
+        }
+    }
+}
+
+async fn wait_for_stills(pipeline: &mut Pipeline, count: usize) -> Vec<Pending> {
+    let mut stills = Vec::new();
+    while stills.len() < count {
+        let event = tokio::time::timeout(Duration::from_secs(30), pipeline.next()).await;
+        if let Event::Still(pending) = event.expect("a still in time").unwrap() {
+            stills.push(pending);
+        }
+    }
+    stills.sort_by_key(|still: &Pending| still.start);
+    stills
+}
+
+/// An ffmpeg that leaves its process id in a file.
+fn traceable(folder: &Path) -> (PathBuf, PathBuf) {
+    let pid = folder.join("pid");
+    let script = format!("#!/bin/sh\necho $$ > '{}'\nexec ffmpeg \"$@\"\n", pid.display());
+    (program(folder, &script), pid)
+}
+
+fn program(folder: &Path, script: &str) -> PathBuf {
+    let path = folder.join("program");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_killed_ffmpeg_loses_no_picture() {
+    for rate in [None, Some(number(10))] {
+        let camera = Camera::film(Codec::H264, 6, Sound::None).await;
+        let folder = Folder::new();
+        let scripts = tempfile::tempdir().unwrap();
+        let (program, pid) = traceable(scripts.path());
+        let asked = Transcode {
+            frame_rate: rate,
+            ..transcode(VideoCodec::H264)
+        };
+        let mut pipeline = folder
+            .pipeline(with_video(asked.clone()))
+            .with_program(program.to_str().unwrap());
+        let mut seen = Vec::new();
+        pipeline.begin(camera.params.clone()).await.unwrap();
+        for (number, frame) in camera.frames.iter().enumerate() {
+            // In the middle of a group of pictures, twice: the second time at once after the restart.
+            if number == 60 || number == 85 {
+                put_out_something(&mut pipeline, &mut seen).await;
+                kill(&pid);
+            }
+            pipeline.push(frame.clone()).await.unwrap();
+        }
+        pipeline.finish().await.unwrap();
+        seen.extend(events(&mut pipeline));
+        let events = seen;
+        let failures: Vec<&TransformError> = events.iter().filter_map(failure).collect();
+        assert!(!failures.is_empty() && failures.len() <= 2, "{failures:?}");
+        assert!(failures[0].to_string().contains("signal: 9"), "{}", failures[0]);
+        let undisturbed = folder_without_trouble(&camera, asked).await;
+        assert_eq!(picture_times(&closed(&events)), undisturbed);
+        if rate.is_none() {
+            assert_eq!(indexes(&closed(&events)).await, (0..6 * FPS).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Lets the pipeline work until pictures have come out of the child.
+async fn put_out_something(pipeline: &mut Pipeline, seen: &mut Vec<Event>) {
+    let before = pipeline.recorded_until();
+    while pipeline.recorded_until() == before {
+        let event = tokio::time::timeout(Duration::from_millis(5), pipeline.next()).await;
+        seen.extend(event.ok().map(Result::unwrap));
+    }
+}
+
+async fn folder_without_trouble(camera: &Camera, asked: Transcode) -> Vec<i64> {
+    let folder = Folder::new();
+    let events = record(&mut folder.pipeline(with_video(asked)), camera).await;
+    picture_times(&closed(&events))
+}
+
+fn failure(event: &Event) -> Option<&TransformError> {
+    match event {
+        Event::TransformFailed {
+            error,
+            what: What::Pictures,
+            ..
+        } => Some(error),
+        Event::TransformFailed { .. }
+        | Event::Started { .. }
+        | Event::Stopped { .. }
+        | Event::Closed(_)
+        | Event::Still(_) => None,
+    }
+}
+
+fn kill(pid: &Path) {
+    let pid = fs::read_to_string(pid).unwrap();
+    let killed = Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[tokio::test]
+async fn a_missing_ffmpeg_is_said_and_tried_again_with_pauses() {
+    let camera = Camera::film(Codec::H264, 2, Sound::None).await;
+    let folder = Folder::new();
+    let mut pipeline = folder
+        .pipeline(with_video(transcode(VideoCodec::H264)))
+        .with_program("/nowhere/ffmpeg");
+    pipeline.begin(camera.params.clone()).await.unwrap();
+    for frame in &camera.frames {
+        pipeline.push(frame.clone()).await.unwrap();
+    }
+    let mut pauses = Vec::new();
+    while pauses.len() < 3 {
+        if let Event::TransformFailed { error, again_in, .. } = pipeline.next().await.unwrap() {
+            assert!(matches!(error, TransformError::Start { .. }));
+            assert!(error.to_string().contains("/nowhere/ffmpeg"), "{error}");
+            pauses.push(again_in.as_secs());
+        }
+    }
+    assert_eq!(pauses, [0, 1, 2]);
+    pipeline.finish().await.unwrap();
+    assert!(closed(&events(&mut pipeline)).is_empty());
+}
+
+#[tokio::test]
+async fn an_ffmpeg_that_complains_is_quoted() {
+    let camera = Camera::film(Codec::H264, 1, Sound::None).await;
+    let folder = Folder::new();
+    let scripts = tempfile::tempdir().unwrap();
+    let program = program(scripts.path(), "#!/bin/sh\necho 'no such encoder' >&2\nexit 3\n");
+    let mut pipeline = folder
+        .pipeline(with_video(transcode(VideoCodec::H264)))
+        .with_program(program.to_str().unwrap());
+    pipeline.begin(camera.params.clone()).await.unwrap();
+    pipeline.push(camera.frames[0].clone()).await.unwrap();
+    let event = pipeline.next().await.unwrap();
+    let error = failure(&event).unwrap().to_string();
+    assert!(
+        error.contains("exit status: 3") && error.contains("no such encoder"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ffmpeg_that_hangs_is_given_up() {
+    let camera = Camera::film(Codec::H264, 1, Sound::None).await;
+    let folder = Folder::new();
+    let scripts = tempfile::tempdir().unwrap();
+    let program = program(scripts.path(), "#!/bin/sh\nexec sleep 600\n");
+    let mut pipeline = folder
+        .pipeline(with_video(transcode(VideoCodec::H264)))
+        .with_program(program.to_str().unwrap());
+    pipeline.begin(camera.params.clone()).await.unwrap();
+    pipeline.push(camera.frames[0].clone()).await.unwrap();
+    let event = pipeline.next().await.unwrap();
+    assert!(
+        matches!(failure(&event), Some(TransformError::Stuck { seconds: 10 })),
+        "{event:?}"
+    );
+}
+
+#[tokio::test]
+async fn settings_change_while_recording_without_losing_a_picture() {
+    let camera = Camera::film(Codec::H264, 8, Sound::Aac).await;
+    let folder = Folder::new();
+    let mut pipeline = folder.pipeline(settings(30));
+    pipeline.begin(camera.params.clone()).await.unwrap();
+    for frame in &camera.frames {
+        // A change at a key frame; in the middle of a group of pictures the rest of it would be missing.
+        match frame.arrived_at.duration_since(start()).as_millis() {
+            2_000 if frame.key => pipeline.apply(with_video(transcode(VideoCodec::H264))),
+            5_000 if frame.key => pipeline.apply(settings(30)),
+            _ => {}
+        }
+        pipeline.push(frame.clone()).await.unwrap();
+    }
+    pipeline.finish().await.unwrap();
+    let events = events(&mut pipeline);
+    assert_eq!(indexes(&closed(&events)).await, (0..8 * FPS).collect::<Vec<_>>());
+    let stops: Vec<Break> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Stopped { because, .. } => Some(*because),
+            Event::Started { .. } | Event::Closed(_) | Event::Still(_) | Event::TransformFailed { .. } => {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(stops, [Break::Asked]);
+}

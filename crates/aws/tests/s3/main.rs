@@ -1,0 +1,5 @@
+//! The S3 archive, on an emulator of S3 and against servers that misbehave.
+
+mod contract;
+mod faults;
+mod server;

@@ -1,0 +1,169 @@
+//! What each channel says of itself, and telling the table: the heartbeats.
+
+use domain::ports::{PortError, Put, TasksTable};
+use domain::{ChannelKey, Generation, Heartbeat, TaskArn};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// The longest wait for the table's answer.
+const BEAT_WITHIN: Duration = Duration::from_secs(10);
+/// Errors in rows are cut to this many characters.
+const ERROR_MAX_CHARS: usize = 300;
+
+/// Which heartbeats to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which<'a> {
+    /// Every channel's.
+    All,
+    /// Those with an error that appeared or cleared.
+    News,
+    /// One channel's.
+    Only(&'a ChannelKey),
+}
+
+/// The newest word of every channel that is recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    entries: Mutex<BTreeMap<ChannelKey, Entry>>,
+    changed: Notify,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    generation: Generation,
+    last_segment_at: Option<Timestamp>,
+    last_error: Option<String>,
+    /// The table does not know the newest error yet.
+    news: bool,
+    /// Cancelled when the table says that the channel is somebody else's.
+    fenced: CancellationToken,
+}
+
+impl Board {
+    /// A channel is being recorded from now on. `last_segment_at` is what the row says, so that the first
+    /// heartbeat does not forget it; `fenced` is cancelled when the channel is no longer ours.
+    pub(crate) fn enter(
+        &self,
+        key: &ChannelKey,
+        generation: Generation,
+        last_segment_at: Option<Timestamp>,
+        fenced: CancellationToken,
+    ) {
+        let entry = Entry {
+            generation,
+            last_segment_at,
+            last_error: None,
+            news: true,
+            fenced,
+        };
+        self.lock().insert(key.clone(), entry);
+        self.changed.notify_one();
+    }
+
+    /// The channel is not recorded any more.
+    pub(crate) fn leave(&self, key: &ChannelKey) {
+        self.lock().remove(key);
+    }
+
+    /// Why nothing is recorded, or that it is; told at once when it is news.
+    pub(crate) fn report(&self, key: &ChannelKey, error: Option<&str>) {
+        let error = error.map(|text| text.chars().take(ERROR_MAX_CHARS).collect::<String>());
+        if let Some(entry) = self.lock().get_mut(key)
+            && entry.last_error != error
+        {
+            entry.last_error = error;
+            entry.news = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// A segment was closed; goes with the next heartbeat.
+    pub(crate) fn closed(&self, key: &ChannelKey, end: Timestamp) {
+        if let Some(entry) = self.lock().get_mut(key) {
+            entry.last_segment_at = entry.last_segment_at.max(Some(end));
+        }
+    }
+
+    /// Writes heartbeats.
+    ///
+    /// # Errors
+    /// The first one that is not about a single row; the rest is left for the next beat.
+    pub(crate) async fn beat<T: TasksTable>(
+        &self,
+        table: &T,
+        task: &TaskArn,
+        which: Which<'_>,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
+        for (key, entry) in self.chosen(which) {
+            let heartbeat = Heartbeat {
+                heartbeat_at: Some(now),
+                last_segment_at: entry.last_segment_at,
+                last_error: entry.last_error.clone(),
+            };
+            let call = table.heartbeat(&key, task, entry.generation, &heartbeat);
+            let answer = tokio::time::timeout(BEAT_WITHIN, call)
+                .await
+                .unwrap_or_else(|late| Err(PortError::unknown(format!("reporting {key}"), late)));
+            match answer {
+                Ok(Put::Written) => self.told(&key, &entry),
+                Ok(Put::Stale) => entry.fenced.cancel(),
+                Err(error @ PortError::Refused { .. }) => {
+                    tracing::error!(channel = %key, error = error.chain(), "heartbeat refused");
+                }
+                Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn chosen(&self, which: Which<'_>) -> Vec<(ChannelKey, Entry)> {
+        let is_chosen = |key: &ChannelKey, entry: &Entry| match which {
+            Which::All => true,
+            Which::News => entry.news,
+            Which::Only(only) => key == only,
+        };
+        let entries = self.lock();
+        let chosen = entries.iter().filter(|(key, entry)| is_chosen(key, entry));
+        chosen.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    }
+
+    fn told(&self, key: &ChannelKey, told: &Entry) {
+        if let Some(entry) = self.lock().get_mut(key)
+            && entry.generation == told.generation
+            && entry.last_error == told.last_error
+        {
+            entry.news = false;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ChannelKey, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes heartbeats for ever: all of them every `every`, and at once those with news.
+pub(crate) async fn beat<T: TasksTable>(
+    board: &Board,
+    table: &T,
+    task: &TaskArn,
+    every: Duration,
+) -> Infallible {
+    let mut all = tokio::time::interval(every);
+    all.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let which = tokio::select! {
+            _ = all.tick() => Which::All,
+            () = board.changed.notified() => Which::News,
+        };
+        if let Err(error) = board.beat(table, task, which, Timestamp::now()).await {
+            tracing::warn!(error = error.chain(), "heartbeats not written; recording goes on");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The driver: gives the state machine what happens and does what it says.
+//!
+//! ```text
+//!  commands, stop ─┐                         ┌─▶ pipeline ─▶ spool ─▶ uploader
+//!  line (RTSP) ────┼─▶ next event ─▶ handle ─┼─▶ machine ─▶ connect, disconnect, rows, reports
+//!  pipeline, timer ┘                         └─▶ (Ended)
+//! ```
+
+use super::hole::Coverage;
+use super::line::{Line, LineEvent};
+use super::machine::{Failure, Input, Machine, Notice, Output};
+use super::recording::{Recorded, Recording, chain};
+use crate::context::Context;
+use crate::media::frame::Track;
+use crate::media::spool::Pending;
+use crate::source::{Item, gateway_of};
+use crate::uploader;
+use domain::alert::Severity;
+use domain::{Assignment, AssignmentRow, ChannelKey, Gap, GapCause, Generation};
+use jiff::Timestamp;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// A timer that is not needed yet is set this far away.
+const FAR_AWAY: Duration = Duration::from_hours(24);
+
+/// What the supervisor tells a running channel.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The row changed, in the same generation.
+    Assignment(Box<Assignment>),
+    /// The channel's rows that are open, or about the time since its first hole began.
+    Known(Vec<Gap>),
+}
+
+/// A channel that has ended, with everything it recorded closed and waiting for the archive.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) key: ChannelKey,
+    pub(crate) generation: Generation,
+    pub(crate) coverage: Coverage,
+}
+
+/// Records one assignment until `stop` is cancelled. `on_disk` is the end of the channel's newest recording in
+/// the spool.
+pub(crate) async fn record(
+    context: Arc<Context>,
+    row: AssignmentRow,
+    on_disk: Option<Timestamp>,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+) -> Ended {
+    let mut out = Vec::new();
+    let mut driver = Driver::start(context, row, on_disk, commands, stop, &mut out);
+    for output in out {
+        driver.obey(output).await;
+    }
+    while !driver.drained {
+        let event = driver.next_event().await;
+        driver.handle(event).await;
+    }
+    Ended {
+        key: driver.assignment.key,
+        generation: driver.assignment.generation,
+        coverage: driver.machine.into_coverage(),
+    }
+}
+
+struct Driver {
+    context: Arc<Context>,
+    assignment: Assignment,
+    machine: Machine,
+    line: Line,
+    recording: Recording,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+    timer: Pin<Box<Sleep>>,
+    /// What the machine is still to be told, in order; most inputs cause others.
+    inputs: VecDeque<Input>,
+    stopping: bool,
+    drained: bool,
+}
+
+enum Event {
+    Stop,
+    Command(Command),
+    Line(LineEvent),
+    Recorded(Recorded),
+    Tick,
+}
+
+impl Driver {
+    fn start(
+        context: Arc<Context>,
+        row: AssignmentRow,
+        on_disk: Option<Timestamp>,
+        commands: mpsc::Receiver<Command>,
+        stop: CancellationToken,
+        out: &mut Vec<Output>,
+    ) -> Self {
+        let AssignmentRow {
+            assignment,
+            heartbeat,
+        } = row;
+        let coverage = Coverage::new(&assignment, &heartbeat, on_disk);
+        let machine = Machine::start(coverage, rand::random(), out);
+        let recorded_to = on_disk.max(heartbeat.last_segment_at);
+        Self {
+            recording: Recording::new(&context, &assignment, recorded_to),
+            context,
+            assignment,
+            machine,
+            line: Line::Down,
+            commands,
+            stop,
+            timer: Box::pin(sleep_until(Instant::now() + FAR_AWAY)),
+            inputs: VecDeque::new(),
+            stopping: false,
+            drained: false,
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        self.set_timer();
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled(), if !self.stopping => Event::Stop,
+            Some(command) = self.commands.recv() => Event::Command(command),
+            recorded = self.recording.next() => Event::Recorded(recorded),
+            event = self.line.next() => Event::Line(event),
+            () = self.timer.as_mut() => Event::Tick,
+        }
+    }
+
+    /// Setting a timer costs more than a look at the machine, and its time moves with every frame: an early tick
+    /// is harmless, so it is only ever moved when it is too late or over.
+    fn set_timer(&mut self) {
+        let now = self.context.now();
+        let wanted = self.machine.next_tick(now).unwrap_or(now.tick + FAR_AWAY);
+        let wanted = self.context.began + wanted;
+        if self.timer.is_elapsed() || self.timer.deadline() > wanted {
+            self.timer.as_mut().reset(wanted);
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Stop => {
+                self.stopping = true;
+                self.inputs.push_back(Input::Stop);
+            }
+            Event::Command(Command::Known(gaps)) => self.inputs.push_back(Input::Known(gaps)),
+            Event::Command(Command::Assignment(assignment)) => self.reassigned(*assignment),
+            Event::Recorded(recorded) => self.recorded(recorded).await,
+            Event::Line(LineEvent::Connected) => self.inputs.push_back(Input::Connected),
+            Event::Line(LineEvent::Item(item)) => self.received(item).await,
+            Event::Line(LineEvent::Failed(failure)) => self.broken(failure).await,
+            Event::Tick => self.inputs.push_back(Input::Tick),
+        }
+        while let Some(input) = self.inputs.pop_front() {
+            let mut out = Vec::new();
+            self.machine.step(input, self.context.now(), &mut out);
+            for output in out {
+                self.obey(output).await;
+            }
+        }
+    }
+
+    async fn received(&mut self, item: Item) {
+        let taken = match item {
+            Item::Params(params) => self.recording.describe(params).await,
+            Item::Frame(frame) => {
+                if frame.track == Track::Video {
+                    self.inputs.push_back(Input::Frame);
+                }
+                self.recording.push(frame).await
+            }
+            Item::CameraClock { camera, arrived_at } => {
+                self.recording.note_camera_clock(camera, arrived_at);
+                Ok(())
+            }
+        };
+        if let Err(failure) = taken {
+            self.broken(failure).await;
+        }
+    }
+
+    async fn recorded(&mut self, recorded: Recorded) {
+        match self.take(recorded) {
+            Ok(()) => {}
+            Err(failure) => self.broken(failure).await,
+        }
+    }
+
+    /// Hands on what became of the frames; the failure, if recording cannot go on.
+    fn take(&mut self, recorded: Recorded) -> Result<(), Failure> {
+        match recorded {
+            Recorded::Started(at) => self.inputs.push_back(Input::Started(at)),
+            Recorded::Stopped(at, cause) => self.inputs.push_back(Input::Stopped(at, cause)),
+            Recorded::Complete(pending) => self.complete(*pending),
+            Recorded::TransformFailed(what, error) => {
+                let error = chain(&error);
+                tracing::warn!(channel = %self.assignment.key, ?what, error, "transform ended and is started again");
+            }
+            Recorded::Failed(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// A recording is on disk for good.
+    fn complete(&mut self, pending: Pending) {
+        if let Some(segment) = &pending.segment {
+            let lost_packets = self.line.take_lost_packets();
+            tracing::info!(
+                channel = %segment.channel,
+                start = %segment.start,
+                duration_ms = segment.duration.as_millis(),
+                bytes = pending.size_bytes,
+                generation = %segment.generation,
+                drift_ms = pending.meta.clock_drift_ms,
+                lost_packets,
+                note = pending.meta.note,
+                "segment"
+            );
+            self.context.tally.segments.add(1);
+            self.context.tally.bytes.add(pending.size_bytes);
+            self.context.tally.lost_packets.add(lost_packets);
+            self.context.board.closed(&segment.channel, segment.end());
+        }
+        uploader::add(&self.context, pending);
+    }
+
+    /// The connection is over, or of no use: what it gave is closed before the machine hears of it.
+    async fn broken(&mut self, failure: Failure) {
+        tracing::info!(channel = %self.assignment.key, cause = %failure.cause, error = failure.text, "not recording");
+        self.hang_up().await;
+        if failure.cause == GapCause::SpoolOverflow {
+            uploader::make_room(&self.context);
+        }
+        self.inputs.push_back(Input::Failed(failure));
+    }
+
+    async fn hang_up(&mut self) {
+        self.line = Line::Down;
+        for recorded in self.recording.finish().await {
+            if let Err(failure) = self.take(recorded) {
+                tracing::error!(channel = %self.assignment.key, error = failure.text, "end of a recording not closed");
+            }
+        }
+    }
+
+    async fn obey(&mut self, output: Output) {
+        let key = &self.assignment.key;
+        match output {
+            Output::Connect => self.connect(),
+            Output::Disconnect => {
+                self.hang_up().await;
+                self.inputs.push_back(Input::Disconnected);
+            }
+            Output::Gap(gap) => self.context.journal.note(gap),
+            Output::Report(error) => self.context.board.report(key, error.as_deref()),
+            Output::Alert(notice) => self.tell(&notice),
+            Output::Drain => self.drained = true,
+        }
+    }
+
+    fn connect(&mut self) {
+        self.line = Line::connect(&self.context, self.assignment.media_url.clone());
+    }
+
+    fn tell(&self, notice: &Notice) {
+        let troubles = &self.context.troubles;
+        match notice {
+            Notice::NeedsAPerson(failure) => {
+                let text = format!("{} is not recorded: {}", self.assignment.key, failure.text);
+                troubles.stands(self.subject(failure.cause), Severity::Critical, text);
+            }
+            Notice::Resolved(cause) => troubles.is_over(&self.subject(*cause)),
+        }
+    }
+
+    /// Rejected credentials are one trouble of the gateway, however many channels find out.
+    fn subject(&self, cause: GapCause) -> String {
+        match gateway_of(&self.assignment.media_url) {
+            Ok((_, gateway)) if cause == GapCause::CredentialsRejected => format!("gateway {gateway}"),
+            Ok(_) | Err(_) => format!("channel {}", self.assignment.key),
+        }
+    }
+
+    fn reassigned(&mut self, assignment: Assignment) {
+        let old = std::mem::replace(&mut self.assignment, assignment);
+        let new = &self.assignment;
+        self.inputs.push_back(Input::Device(new.device_state));
+        let (moved, reset) = (old.media_url != new.media_url, old.settings != new.settings);
+        if !moved && !reset {
+            return;
+        }
+        tracing::info!(channel = %new.key, moved, reset, "channel is told to record otherwise");
+        if reset {
+            self.recording.change(new.settings.clone());
+        }
+        if let Ok((_, gateway)) = gateway_of(&new.media_url) {
+            self.context.gate.reopen(&gateway);
+        }
+        self.inputs.push_back(Input::Changed { reconnect: moved });
+    }
+}

@@ -1,0 +1,196 @@
+//! What a channel records: its pipeline from session to session, and the breaks in it.
+
+use super::machine::Failure;
+use crate::context::Context;
+use crate::media::frame::{Frame, MediaTime, StreamParams, Track};
+use crate::media::pipeline::{Break, Event, Pipeline, PipelineError, What};
+use crate::media::spool::{Pending, SpoolError};
+use crate::media::transform::TransformError;
+use domain::settings::RecordingSettings;
+use domain::{Assignment, GapCause};
+use jiff::{SignedDuration, Timestamp};
+use std::error::Error;
+use std::io;
+
+/// Pictures further apart than this on the camera's clock are a hole: what lies between was lost on the way, and
+/// what follows cannot be decoded before the next key frame ...
+const HOLE_AFTER: SignedDuration = SignedDuration::from_secs(2);
+/// ... unless so many pictures at the last interval take longer: then it is a slow camera.
+const HOLE_INTERVALS: i32 = 4;
+/// An earlier recorder's clock may have been ahead of ours by this much; more is a wrong clock, and waiting for
+/// ours to pass it would record nothing with a true time.
+const FLOOR_AHEAD_MAX: SignedDuration = SignedDuration::from_secs(10);
+
+/// What became of what was pushed.
+#[derive(Debug)]
+pub(super) enum Recorded {
+    /// Pictures are recorded from this time on.
+    Started(Timestamp),
+    /// The recorded pictures end here, because of this as far as the pipeline knows.
+    Stopped(Timestamp, GapCause),
+    /// A file is complete.
+    Complete(Box<Pending>),
+    /// An ffmpeg child died; another one takes over what it was doing.
+    TransformFailed(What, TransformError),
+    /// Recording cannot go on; [`Recording::finish`] it.
+    Failed(Failure),
+}
+
+/// One channel's pipeline.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pipeline: Pipeline,
+    /// How the stream is encoded; `None` while there is no session.
+    params: Option<StreamParams>,
+    last_picture: Option<MediaTime>,
+    last_interval: SignedDuration,
+    /// Why the pipeline is asked to stop.
+    because: GapCause,
+}
+
+impl Recording {
+    /// Records `assignment` into the spool; nothing gets a time before `recorded_to`.
+    pub(super) fn new(context: &Context, assignment: &Assignment, recorded_to: Option<Timestamp>) -> Self {
+        let spool = context
+            .spool
+            .channel(assignment.key.clone(), assignment.generation);
+        let latest = context
+            .now()
+            .wall
+            .saturating_add(FLOOR_AHEAD_MAX)
+            .unwrap_or(Timestamp::MAX);
+        let floor = recorded_to.filter(|floor| *floor <= latest);
+        Self {
+            pipeline: Pipeline::new(spool, assignment.settings.clone(), floor),
+            params: None,
+            last_picture: None,
+            last_interval: SignedDuration::ZERO,
+            because: GapCause::Starting,
+        }
+    }
+
+    /// The frames that follow are encoded like this; begins a session if there is none.
+    pub(super) async fn describe(&mut self, params: StreamParams) -> Result<(), Failure> {
+        if self.params.is_some() {
+            self.pipeline.reconfigure(params.clone());
+            self.params = Some(params);
+            return Ok(());
+        }
+        self.params = Some(params);
+        self.begin(GapCause::Starting).await
+    }
+
+    /// Records a frame.
+    pub(super) async fn push(&mut self, frame: Frame) -> Result<(), Failure> {
+        if frame.track == Track::Video && self.is_after_hole(frame.time) {
+            self.begin(GapCause::StreamStalled).await?;
+        }
+        self.pipeline.push(frame).await.map_err(|error| failure(&error))
+    }
+
+    /// What the camera believes the time to be.
+    pub(super) fn note_camera_clock(&mut self, camera: Timestamp, arrived_at: Timestamp) {
+        self.pipeline.note_sender_report(camera, arrived_at);
+    }
+
+    /// Other settings from the next frame on.
+    pub(super) fn change(&mut self, settings: RecordingSettings) {
+        self.pipeline.apply(settings);
+    }
+
+    /// What happens next; for ever pending when nothing will. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Recorded {
+        match self.pipeline.next().await {
+            Ok(event) => self.named(event),
+            Err(error) => Recorded::Failed(failure(&error)),
+        }
+    }
+
+    /// Ends the session; everything it recorded is on disk when this returns what became of it.
+    pub(super) async fn finish(&mut self) -> Vec<Recorded> {
+        self.params = None;
+        self.last_picture = None;
+        self.because = GapCause::Starting;
+        let finished = match self.pipeline.finish().await {
+            Ok(()) => Ok(()),
+            // Once more closes the rest, as far as the disk allows.
+            Err(_) => self.pipeline.finish().await,
+        };
+        let mut recorded = Vec::new();
+        while let Some(event) = self.pipeline.ready_event() {
+            recorded.push(self.named(event));
+        }
+        recorded.extend(finished.err().map(|error| Recorded::Failed(failure(&error))));
+        recorded
+    }
+
+    async fn begin(&mut self, because: GapCause) -> Result<(), Failure> {
+        let Some(params) = self.params.clone() else {
+            return Ok(());
+        };
+        self.because = because;
+        self.pipeline.begin(params).await.map_err(|error| failure(&error))
+    }
+
+    /// Whether pictures are missing before this one, by the camera's own clock.
+    fn is_after_hole(&mut self, time: MediaTime) -> bool {
+        let Some(before) = self.last_picture.replace(time) else {
+            return false;
+        };
+        let interval = time.since_start().saturating_sub(before.since_start());
+        let slow = self.last_interval.saturating_mul(HOLE_INTERVALS);
+        self.last_interval = interval;
+        interval > HOLE_AFTER.max(slow)
+    }
+
+    fn named(&self, event: Event) -> Recorded {
+        match event {
+            Event::Started { at } => Recorded::Started(at),
+            Event::Stopped { at, because } => Recorded::Stopped(at, self.cause(because)),
+            Event::Closed(pending) | Event::Still(pending) => Recorded::Complete(Box::new(pending)),
+            Event::TransformFailed { what, error, .. } => Recorded::TransformFailed(what, error),
+        }
+    }
+
+    fn cause(&self, because: Break) -> GapCause {
+        match because {
+            Break::Asked => self.because,
+            Break::Parameters => GapCause::UnsupportedStream,
+            Break::ClockJump => GapCause::StreamStalled,
+            Break::Transform => GapCause::TransformFailed,
+        }
+    }
+}
+
+fn failure(error: &PipelineError) -> Failure {
+    let cause = match error {
+        PipelineError::Spool(error) if is_disk_full(error) => GapCause::SpoolOverflow,
+        PipelineError::Spool(_) | PipelineError::Task(_) => GapCause::SpoolDamaged,
+        PipelineError::Segment(_) => GapCause::UnsupportedStream,
+    };
+    Failure::new(cause, chain(error))
+}
+
+fn is_disk_full(error: &SpoolError) -> bool {
+    match error {
+        SpoolError::Io { source, .. } => {
+            matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        }
+        SpoolError::InUse { .. } | SpoolError::Metadata { .. } | SpoolError::Damaged { .. } => false,
+    }
+}
+
+/// An error and all its causes in one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

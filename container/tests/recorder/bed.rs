@@ -1,0 +1,220 @@
+//! A gateway's RTSP server, tables in memory and a recorder in this process.
+
+use crate::footage::{Footage, footage};
+use domain::fakes::{FakeAlerts, FakeTables, Weather};
+use domain::ports::{Archive, GapsTable, Put, TasksTable};
+use domain::{Assignment, ChannelKey, DeviceState, Gap, Generation, RecordingSettings, SegmentKey, TaskArn};
+use jiff::Timestamp;
+use local::Folder;
+use recorder::config::Config;
+use recorder::{RecorderError, Summary};
+use secrecy::SecretString;
+use simulator::media::Library;
+use simulator::rtsp::{Catalog, RtspServer, StreamSpec};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const USER: &str = "admin";
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
+/// How long a test waits for something that should take a second or two, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everything a recorder needs around it.
+pub(crate) struct Bed {
+    pub(crate) dir: TempDir,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) tables: FakeTables,
+    pub(crate) tables_weather: Weather,
+    pub(crate) alerts: FakeAlerts,
+    server: RtspServer,
+}
+
+/// A recorder that runs in this process.
+pub(crate) struct Running {
+    pub(crate) stop: CancellationToken,
+    task: JoinHandle<Result<Summary, RecorderError>>,
+}
+
+pub(crate) fn channel(n: u32) -> ChannelKey {
+    ChannelKey::new("38941127-49B5-44B3-84FC-219747AFF04E", n.to_string().as_str())
+}
+
+pub(crate) fn task() -> TaskArn {
+    TaskArn::new("local-1")
+}
+
+/// Where a channel's stream is, as a gateway hands it out.
+pub(crate) fn target(n: u32) -> String {
+    format!("/dac/realplay/38941127-49B5-44B3-84FC-219747AFF04E{n}/MAIN/TCP?streamform=rtp")
+}
+
+/// Segments of 3 s, so that a few seconds make several.
+pub(crate) fn short_segments() -> RecordingSettings {
+    RecordingSettings {
+        segment_seconds: NonZeroU32::new(3).unwrap(),
+        ..RecordingSettings::default()
+    }
+}
+
+/// Encoded loops are kept between runs; encoding takes seconds.
+pub(crate) fn library() -> Library {
+    Library::new(Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("loops")))
+}
+
+impl Bed {
+    /// A server with the streams of channels 1, 2, ...; nothing is assigned yet.
+    pub(crate) async fn with(streams: &[StreamSpec]) -> Self {
+        // The recorder's log belongs to the output of a test that fails.
+        let log = tracing_subscriber::fmt().with_env_filter("recorder=debug,retina=info");
+        let _ = log.with_ansi(false).with_test_writer().try_init();
+        let catalog = Arc::new(Catalog::new(library(), USER, SecretString::from(PASSWORD)));
+        for (n, spec) in (1..).zip(streams) {
+            catalog.publish(&target(n), spec.clone()).await.unwrap();
+        }
+        let server = RtspServer::start("127.0.0.1:0".parse().unwrap(), Arc::clone(&catalog)).unwrap();
+        let tables_weather = Weather::calm();
+        Self {
+            dir: TempDir::new().unwrap(),
+            catalog,
+            tables: FakeTables::new(tables_weather.clone()),
+            tables_weather,
+            alerts: FakeAlerts::new(Weather::calm()),
+            server,
+        }
+    }
+
+    pub(crate) fn url(&self, target: &str) -> String {
+        format!("rtsp://{}{target}", self.server.addr())
+    }
+
+    pub(crate) fn assignment(&self, n: u32, generation: u64) -> Assignment {
+        Assignment {
+            key: channel(n),
+            task: Some(task()),
+            generation: Generation(generation),
+            media_url: self.url(&target(n)),
+            settings: short_segments(),
+            device_state: DeviceState::Present,
+            started_at: Timestamp::now(),
+            attempts: 0,
+        }
+    }
+
+    /// Stores an assignment over whatever there is for the channel.
+    pub(crate) async fn assign(&self, assignment: &Assignment) {
+        let stored = self.tables.assignment(&assignment.key).await.unwrap();
+        let expected = stored.map(|row| row.assignment.generation);
+        let put = self.tables.put_assignment(assignment, expected).await.unwrap();
+        assert_eq!(put, Put::Written);
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            task: task(),
+            spool: self.spool(),
+            spool_max_bytes: 1 << 30,
+            pull_interval: Duration::from_millis(300),
+            orphan_grace: Duration::from_secs(60),
+            stop_deadline: Duration::from_secs(20),
+            uploads_max: NonZeroUsize::new(2).unwrap(),
+            username: USER.to_owned(),
+            password: SecretString::from(PASSWORD),
+        }
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.dir.path().join("spool")
+    }
+
+    pub(crate) fn archive_root(&self) -> PathBuf {
+        self.dir.path().join("archive")
+    }
+
+    pub(crate) async fn archive(&self) -> Folder {
+        Folder::open(&self.archive_root()).await.unwrap()
+    }
+
+    pub(crate) async fn run(&self) -> Running {
+        self.run_with(self.config(), self.archive().await)
+    }
+
+    pub(crate) fn run_with<A: Archive + 'static>(&self, config: Config, archive: A) -> Running {
+        let stop = CancellationToken::new();
+        let recorder = recorder::run(
+            config,
+            self.tables.clone(),
+            archive,
+            self.alerts.clone(),
+            stop.clone(),
+        );
+        Running {
+            stop,
+            task: tokio::spawn(recorder),
+        }
+    }
+
+    /// The channel's rows, by start.
+    pub(crate) async fn gaps(&self, n: u32) -> Vec<Gap> {
+        let all = self
+            .tables
+            .list_gaps(&channel(n), Timestamp::MIN, Timestamp::MAX)
+            .await;
+        all.unwrap()
+    }
+
+    /// The channel's archived segments, by start.
+    pub(crate) async fn segments(&self, n: u32) -> Vec<SegmentKey> {
+        let archive = self.archive().await;
+        let all = archive
+            .list_segments(&channel(n), Timestamp::UNIX_EPOCH, far_future())
+            .await;
+        all.unwrap()
+    }
+
+    /// What the channel's archive shows.
+    pub(crate) async fn footage(&self, n: u32, spec: &StreamSpec) -> Footage {
+        let segments = self.segments(n).await;
+        footage(&self.archive_root(), &segments, &spec.video)
+    }
+
+    /// Returns when the channel has frames on disk by its heartbeat.
+    pub(crate) async fn records(&self, n: u32) {
+        let healthy = async || {
+            let row = self.tables.assignment(&channel(n)).await.unwrap();
+            row.is_some_and(|row| row.heartbeat.heartbeat_at.is_some() && row.heartbeat.last_error.is_none())
+        };
+        eventually("the channel records", healthy).await;
+    }
+}
+
+impl Running {
+    /// Waits for its own end.
+    pub(crate) async fn ends(self) -> Summary {
+        self.task.await.unwrap().unwrap()
+    }
+
+    /// Stops it and waits for its end.
+    pub(crate) async fn stops(self) -> Summary {
+        self.stop.cancel();
+        self.ends().await
+    }
+}
+
+/// Waits until it is so, and fails when that takes far too long.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub(crate) fn far_future() -> Timestamp {
+    "2200-01-01T00:00:00Z".parse().unwrap()
+}

@@ -1,0 +1,20 @@
+//! The recorder on real RTSP, decoded and counted frame by frame.
+
+#[cfg(test)]
+mod archives;
+#[cfg(test)]
+mod bed;
+#[cfg(test)]
+mod credentials;
+#[cfg(test)]
+mod footage;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod storage;
+#[cfg(test)]
+mod streams;
+#[cfg(test)]
+mod troubles;

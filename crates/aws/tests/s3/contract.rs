@@ -1,28 +1,16 @@
 //! The archive's promises on an emulator, and what S3 adds to them.
 
-use crate::server::{BUCKET, client, emulator};
+use crate::server::{BUCKET, client, emulator, fresh_prefix};
 use aws::s3::S3Archive;
 use aws_sdk_s3::primitives::ByteStream;
 use domain::ports::{Archive, Stored};
 use domain::{ChannelKey, Generation, Origin, SegmentKey, SegmentMeta};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(test);
-}
-
-/// A prefix nobody used before, also on an emulator that outlives the tests.
-fn fresh_prefix() -> String {
-    static PREFIXES: AtomicU64 = AtomicU64::new(0);
-    let prefix = PREFIXES.fetch_add(1, Ordering::Relaxed);
-    format!(
-        "{}-{}/{prefix}",
-        std::process::id(),
-        Timestamp::now().as_nanosecond()
-    )
 }
 
 fn with_s3(promise: &impl AsyncFn(&S3Archive)) {

@@ -3,9 +3,11 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_s3::error::SdkError;
+use jiff::Timestamp;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -87,6 +89,17 @@ async fn create_bucket(client: &Client) {
         }
     }
     panic!("no emulator of S3 answers; has `scripts/ministack.sh install` been run?");
+}
+
+/// A prefix nobody used before, also on an emulator that outlives the tests.
+pub(crate) fn fresh_prefix() -> String {
+    static PREFIXES: AtomicU64 = AtomicU64::new(0);
+    let prefix = PREFIXES.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "{}-{}/{prefix}",
+        std::process::id(),
+        Timestamp::now().as_nanosecond()
+    )
 }
 
 /// A server that gives `answer` to every request and hangs up; returns its endpoint.

@@ -1,4 +1,7 @@
 //! The commands, a file each.
 
+pub(crate) mod channels;
 pub(crate) mod poll;
 pub(crate) mod run;
+pub(crate) mod segments;
+pub(crate) mod status;

@@ -135,13 +135,22 @@ pub(crate) struct Recorder {
 /// Where `millrace` looks for a configuration file when none is named.
 const FILE_DEFAULT: &str = "millrace.toml";
 /// The environment variable with the gateway's password.
-pub(crate) const PASSWORD_ENV: &str = "MILLRACE_GATEWAY_PASSWORD";
+pub(crate) const PASSWORD_ENV: &str = recorder::cli::PASSWORD_ENV;
 
 impl Config {
     /// Reads the file, if there is one, and puts the options above it.
     pub(crate) fn load(options: Options) -> anyhow::Result<Self> {
         let (file, settings) = read_file(options.config.as_deref())?;
         Self::resolve(options.or(file), settings)
+    }
+
+    /// The options alone, for a gateway that is known.
+    pub(crate) fn with_gateway(options: Options, gateway: Gateway) -> anyhow::Result<Self> {
+        let config = Self::resolve(options, Settings::default())?;
+        Ok(Self {
+            gateway: Some(gateway),
+            ..config
+        })
     }
 
     /// The file with the tables.

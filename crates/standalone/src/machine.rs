@@ -5,9 +5,10 @@ use crate::config::Config;
 use crate::gateway;
 use crate::processes::Processes;
 use anyhow::Context;
+use domain::ChannelKey;
 use domain::dispatch::{self, dispatch};
 use domain::poll::{self, poll};
-use domain::ports::{Put, Tasks};
+use domain::ports::{Put, Tasks, TasksTable};
 use domain::settings::Overrides;
 use jiff::Timestamp;
 use local::Sqlite;
@@ -42,6 +43,23 @@ impl Machine {
             table,
             config,
         })
+    }
+
+    /// The tables.
+    pub(crate) fn table(&self) -> &Sqlite {
+        &self.table
+    }
+
+    /// Kills the recorder of a channel as `kill -9` does; `false` when it has none.
+    pub(crate) async fn kill_recorder_of(&self, key: &ChannelKey) -> anyhow::Result<bool> {
+        let Some(row) = self.table.assignment(key).await? else {
+            return Ok(false);
+        };
+        let Some(task) = row.assignment.task else {
+            return Ok(false);
+        };
+        self.processes.kill(&task)?;
+        Ok(true)
     }
 
     /// Gives channels the settings the configuration file has for them.

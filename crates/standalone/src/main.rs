@@ -1,14 +1,20 @@
 //! `millrace`: the cloud recorder for fleets of IP cameras behind a media gateway, on one machine.
 
 mod alerts;
+mod archive;
 mod commands;
 mod config;
+mod demo;
+mod fleet;
 mod gateway;
 mod instance;
 mod machine;
 mod processes;
+mod show;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
 
 /// Finds the cameras of a media gateway, records every online channel, and keeps an archive you can trust.
 #[derive(Debug, Parser)]
@@ -22,8 +28,19 @@ struct Cli {
 enum Command {
     /// Record a real gateway: poll it, run recorders, until Ctrl-C drains them.
     Run(config::Options),
+    /// Record a simulated gateway for a minute, with scripted troubles, and sum up.
+    Demo(demo::Args),
+    /// Show every wanted channel and how it stands; fails when one is not being recorded.
+    Status(commands::status::Args),
+    /// List the known channels, or change the settings of one.
+    Channels(commands::channels::Args),
+    /// Show what there is of a channel, what is missing, and why.
+    Segments(commands::segments::Args),
     /// Poll the gateway once by hand.
     Poll(commands::poll::Args),
+    /// A recorder; `millrace run` starts them.
+    #[command(hide = true)]
+    Recorder(recorder::cli::Args),
     /// Print a completion script for your shell.
     Completions {
         /// Which shell.
@@ -31,15 +48,38 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has had enough of it.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            _ = writeln!(std::io::stderr(), "millrace: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Run(options) => run_async(commands::run::run(options)),
+        Command::Demo(args) => run_async(demo::run(args)),
+        Command::Status(args) => run_async(commands::status::run(args)),
+        Command::Channels(args) => run_async(commands::channels::run(args)),
+        Command::Segments(args) => run_async(commands::segments::run(args)),
         Command::Poll(args) => run_async(commands::poll::run(args)),
+        Command::Recorder(args) => recorder::cli::main(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "millrace", &mut std::io::stdout());
             Ok(())
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn run_async(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use crate::instance::Instance;
 use crate::machine::Machine;
 use domain::{dispatch, poll};
 use std::cell::Cell;
+use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -47,6 +48,7 @@ pub(crate) fn log_to_stderr() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init()
         .map_err(|error| anyhow::anyhow!(error))

@@ -38,30 +38,49 @@ pub(crate) async fn play(file: &Path) -> Played {
     let (results, mut result) = mpsc::channel(4);
     let app = Router::new()
         .route("/", get(|| async { Html(PAGE) }))
-        .route("/segment.mp4", get(|| async move { ([("content-type", "video/mp4")], bytes) }))
+        .route(
+            "/segment.mp4",
+            get(|| async move { ([("content-type", "video/mp4")], bytes) }),
+        )
         .route(
             "/result",
-            post(|State(results): State<mpsc::Sender<Played>>, Json(played): Json<Played>| async move {
-                _ = results.send(played).await;
-            }),
+            post(
+                |State(results): State<mpsc::Sender<Played>>, Json(played): Json<Played>| async move {
+                    _ = results.send(played).await;
+                },
+            ),
         )
         .with_state(results);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let profile = tempfile::tempdir().unwrap();
-    let mut browser = chromium(&url, profile.path()).spawn().expect("chromium: apt-get install chromium");
+    let mut browser = chromium(&url, profile.path())
+        .spawn()
+        .expect("chromium: apt-get install chromium");
     let played = tokio::time::timeout(Duration::from_secs(90), result.recv()).await;
     browser.kill().await.unwrap();
     server.abort();
-    played.expect("chromium played the segment to its end").expect("the page reported")
+    played
+        .expect("chromium played the segment to its end")
+        .expect("the page reported")
 }
 
 fn chromium(url: &str, profile: &Path) -> Command {
     let mut command = Command::new("chromium");
     command
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
         .args(["--autoplay-policy=no-user-gesture-required", "--mute-audio"])
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(url)

@@ -1,0 +1,122 @@
+//! `millrace channels`: the known channels, and settings of their own.
+
+use super::status::open;
+use crate::config::{Config, Options};
+use crate::fleet::observe;
+use crate::show;
+use anyhow::{Context, bail};
+use domain::ports::Put;
+use domain::settings::{Overrides, RecordingSettings};
+use domain::{ChannelKey, DeviceIndex};
+use jiff::Timestamp;
+use std::io::Write;
+
+/// Arguments of `millrace channels`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Give a channel settings of its own, as TOML: `millrace channels set DEVICE CHANNEL audio='"aac"'
+    /// segment-seconds=60`. The running millrace takes them over at its next poll.
+    Set {
+        /// The device's index at the gateway.
+        device: String,
+        /// The channel's id.
+        channel: String,
+        /// `key=value`, the value in TOML; what is not named takes its default.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Return a channel to the default settings.
+    Unset {
+        /// The device's index at the gateway.
+        device: String,
+        /// The channel's id.
+        channel: String,
+    },
+}
+
+/// Lists the channels, or changes the settings of one.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let config = Config::load(args.options)?;
+    let table = open(&config).await?;
+    let mut out = std::io::stdout();
+    match args.action {
+        None => {
+            let fleet = observe(&table, Timestamp::now(), config.dispatch.heartbeat_stale).await?;
+            if args.json {
+                serde_json::to_writer_pretty(&mut out, &fleet)?;
+                writeln!(out)?;
+                return Ok(());
+            }
+            let rows = fleet.into_iter().map(|channel| {
+                let settings = toml::to_string(&channel.settings)
+                    .unwrap_or_default()
+                    .trim()
+                    .replace('\n', ", ");
+                vec![
+                    channel.key.to_string(),
+                    channel.device_name,
+                    channel.channel_name,
+                    settings,
+                    channel.media_url,
+                ]
+            });
+            writeln!(
+                out,
+                "{}",
+                show::table(&["CHANNEL", "DEVICE", "NAME", "SETTINGS", "STREAM"], rows)
+            )?;
+            Ok(())
+        }
+        Some(Action::Set {
+            device,
+            channel,
+            settings,
+        }) => {
+            let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
+            let settings = parse(&settings)?;
+            change(&table, |overrides| overrides.set(&key, settings)).await
+        }
+        Some(Action::Unset { device, channel }) => {
+            let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
+            change(&table, |overrides| overrides.clear(&key)).await
+        }
+    }
+}
+
+fn parse(pairs: &[String]) -> anyhow::Result<RecordingSettings> {
+    toml::from_str(&pairs.join("\n")).context("reading the settings (strings need quotes: audio='\"aac\"')")
+}
+
+async fn change(table: &local::Sqlite, edit: impl FnOnce(&mut Overrides)) -> anyhow::Result<()> {
+    let (mut overrides, version) = Overrides::load(table).await?;
+    edit(&mut overrides);
+    match overrides.store(table, version).await? {
+        Put::Written => Ok(()),
+        Put::Stale => bail!("another program changed the settings at the same time; try again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::settings::Audio;
+
+    #[test]
+    fn settings_are_read_as_toml_and_misspelt_ones_refused() {
+        let pairs = ["audio=\"aac\"".to_owned(), "segment-seconds=60".to_owned()];
+        let settings = parse(&pairs).unwrap();
+        assert_eq!((settings.audio, settings.segment_seconds.get()), (Audio::Aac, 60));
+        assert!(parse(&["segments=60".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! `millrace segments`: what there is of a channel, what is missing, and why.
+
+use super::status::open;
+use crate::archive::{AnyArchive, History, history};
+use crate::config::{Config, Options};
+use crate::show;
+use anyhow::bail;
+use domain::coverage::{Span, State, recorded_time};
+use domain::{ChannelKey, DeviceIndex};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use std::io::Write;
+
+/// Arguments of `millrace segments`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// The device's index at the gateway.
+    device: String,
+    /// The channel's id.
+    channel: String,
+    /// From when: `2026-11-21T08:00:00Z`, `2026-11-21 08:00` in local time, or `2h` for that long ago.
+    #[arg(long, value_name = "WHEN", default_value = "24h", value_parser = when)]
+    from: Timestamp,
+    /// Until when, in the same ways.
+    #[arg(long, value_name = "WHEN", default_value = "0s", value_parser = when)]
+    to: Timestamp,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints coverage and gaps of a channel.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    if args.from >= args.to {
+        bail!("--from must be before --to");
+    }
+    let config = Config::load(args.options)?;
+    let table = open(&config).await?;
+    let archive = AnyArchive::open(&config.archive).await?;
+    let key = ChannelKey::new(DeviceIndex::new(args.device), args.channel.as_str());
+    let history = history(&archive, &table, &key, args.from, args.to).await?;
+    let mut out = std::io::stdout();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &as_json(&key, &history))?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", render(&key, &history))?;
+    }
+    Ok(())
+}
+
+fn as_json(key: &ChannelKey, history: &History) -> serde_json::Value {
+    let segments: Vec<String> = history
+        .segments
+        .iter()
+        .map(|segment| segment.object_key().0)
+        .collect();
+    json!({
+        "channel": key,
+        "recordedSeconds": recorded_time(&history.spans).as_secs_f64(),
+        "spans": history.spans,
+        "segments": segments,
+    })
+}
+
+fn render(key: &ChannelKey, history: &History) -> String {
+    let rows = history.spans.iter().map(|span| {
+        let Span { start, end, state } = span;
+        vec![
+            show::local(*start),
+            show::local(*end),
+            show::time_span(span.duration()),
+            describe(*state),
+        ]
+    });
+    let table = show::table(&["FROM", "TO", "FOR", ""], rows);
+    let whole: SignedDuration = history.spans.iter().map(Span::duration).sum();
+    let recorded = recorded_time(&history.spans);
+    let percent = 100.0 * recorded.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
+    let segments = history.segments.len();
+    format!(
+        "{key}\n{table}\n{segments} segments, {} of {} recorded ({percent:.2} %)\n",
+        show::time_span(recorded),
+        show::time_span(whole)
+    )
+}
+
+/// The words for a stretch of time.
+pub(crate) fn describe(state: State) -> String {
+    match state {
+        State::Recorded => "recorded".to_owned(),
+        State::Gap(cause) => format!("gap: {cause}"),
+        State::Unexplained => "nothing in the archive, and nothing says why".to_owned(),
+    }
+}
+
+fn when(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(local) = text.parse::<DateTime>() {
+        return local
+            .to_zoned(TimeZone::system())
+            .map(|zoned| zoned.timestamp())
+            .map_err(|error| error.to_string());
+    }
+    let ago: SignedDuration = text
+        .parse()
+        .map_err(|_| "expected a time like `2026-11-21 08:00`, or `2h` for that long ago".to_owned())?;
+    Timestamp::now()
+        .checked_sub(ago)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_absolute_local_or_ago() {
+        assert_eq!(
+            when("2026-11-21T08:00:00Z").unwrap().to_string(),
+            "2026-11-21T08:00:00Z"
+        );
+        let ago = Timestamp::now().duration_since(when("2h").unwrap()).as_secs();
+        assert!((7199..=7201).contains(&ago));
+        assert!(when("2026-11-21 08:00").is_ok());
+        assert!(when("soon").is_err());
+    }
+}

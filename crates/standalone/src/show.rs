@@ -1,0 +1,61 @@
+//! How things are shown to people.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// A plain table with a header.
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.to_vec());
+    table.add_rows(rows);
+    table
+}
+
+/// `4 s`, `3 min 20 s`, `2 h 5 min`: as exact as a person needs it.
+pub(crate) fn time_span(span: SignedDuration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        ..10 => format!("{:.1} s", span.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600.. => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// How long ago something was; `never` when it was not.
+pub(crate) fn ago(then: Option<Timestamp>, now: Timestamp) -> String {
+    then.map_or_else(
+        || "never".to_owned(),
+        |then| format!("{} ago", time_span(now.duration_since(then))),
+    )
+}
+
+/// Local date and time, to the second.
+pub(crate) fn local(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+/// Local time of day, to the second.
+pub(crate) fn local_time(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_spans_read_as_people_say_them() {
+        let spans = [400, 9_990, 59_900, 200_000, 7_500_000]
+            .map(SignedDuration::from_millis)
+            .map(time_span);
+        assert_eq!(spans, ["0.4 s", "10.0 s", "59 s", "3 min 20 s", "2 h 5 min"]);
+    }
+}

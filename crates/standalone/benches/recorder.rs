@@ -4,7 +4,8 @@
 //! (default 60). Streams are 1080p, 25 frames/s, 2 Mbit/s.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
-#[path = "../tests/support/rig.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/it/support/rig.rs"]
 mod rig;
 
 use rig::Rig;

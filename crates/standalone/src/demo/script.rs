@@ -177,11 +177,18 @@ fn troubles() -> Vec<Trouble> {
     use GapCause::{
         DeviceOffline, GatewayDown, Network, RecorderMoved, RecorderRestarted, StreamRefused, StreamStalled,
     };
-    let trouble = |device, channel, what, is_right| Trouble {
-        channel: ChannelKey::new(device, channel),
-        what,
-        is_right,
+    let trouble = |device, channel, what, is_right| {
+        let channel = ChannelKey::new(device, channel);
+        Trouble {
+            channel,
+            what,
+            is_right,
+            may_be_nothing: false,
+        }
     };
+    let killed = trouble(DEPOT_NVR, "5", "its recorder killed", |cause| {
+        matches!(cause, RecorderRestarted | RecorderMoved)
+    });
     vec![
         trouble(YARD, "1", "frozen for 10 s", |cause| cause == StreamStalled),
         trouble(DEPOT_NVR, "2", "cut for 5 s", |cause| {

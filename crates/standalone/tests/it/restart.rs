@@ -1,20 +1,14 @@
 //! What dies and comes back, and what moves, while video is being recorded: nothing is lost that need not be, and
 //! nothing is recorded twice.
-#![allow(clippy::unwrap_used)]
 
-mod support {
-    pub(crate) mod archive;
-    pub(crate) mod rig;
-}
-
+use crate::support::archive::{Missing, Recording};
+use crate::support::rig::Rig;
 use domain::ChannelKey;
 use jiff::SignedDuration;
 use simulator::media::LoopSpec;
 use simulator::scenario::{ChannelSpec, DeviceSpec};
 use simulator::{Operation, Scenario};
 use std::time::Duration;
-use support::archive::{Missing, Recording};
-use support::rig::Rig;
 use tokio::time::sleep;
 
 const CONFIG: &str = "[recording]\nsegment-seconds = 4";

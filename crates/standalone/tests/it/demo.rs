@@ -1,9 +1,4 @@
 //! The demo, as a newcomer runs it: its summary, and an archive that other programs can read.
-#![allow(clippy::unwrap_used)]
-
-mod support {
-    pub(crate) mod browser;
-}
 
 use serde_json::Value;
 use simulator::frames;
@@ -96,7 +91,7 @@ async fn plays_in_a_browser(segments: &[PathBuf], data: &Path) {
         .unwrap();
     let expected = frames::read(segment).unwrap().len();
     let length = probe(segment).await;
-    let played = support::browser::play(segment).await;
+    let played = crate::support::browser::play(segment).await;
     assert_eq!(played.error, None, "{played:?}");
     assert_eq!((played.width, played.height), (640, 360));
     assert!((played.duration - length).abs() < 0.1, "{played:?}, {length}");

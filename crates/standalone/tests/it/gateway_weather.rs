@@ -1,6 +1,5 @@
 //! Poll and dispatch against the simulated gateway over real HTTP, time as an argument: what the gateway says or
 //! fails to say, and what becomes of the channels and their recorders.
-#![allow(clippy::unwrap_used)]
 
 use domain::dispatch::{DispatchPolicy, dispatch};
 use domain::fakes::{FakeAlerts, FakeTables, FakeTasks, Weather};

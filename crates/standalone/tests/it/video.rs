@@ -1,11 +1,7 @@
 //! The machine-checked video test: real video, real processes, every trouble once, every frame accounted for.
-#![allow(clippy::unwrap_used)]
 
-mod support {
-    pub(crate) mod archive;
-    pub(crate) mod rig;
-}
-
+use crate::support::archive::{Missing, Recording};
+use crate::support::rig::{Rig, children, signal};
 use domain::{ChannelKey, GapCause};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::Signal;
@@ -14,8 +10,6 @@ use simulator::rtsp::StreamFault;
 use simulator::scenario::{ChannelSpec, DeviceSpec};
 use simulator::{Operation, Scenario};
 use std::time::Duration;
-use support::archive::{Missing, Recording};
-use support::rig::{Rig, children, signal};
 use tokio::time::{Instant, sleep_until};
 
 const CONFIG: &str = "

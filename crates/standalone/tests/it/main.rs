@@ -1,0 +1,13 @@
+//! `millrace` as a whole, against the simulated gateway: over HTTP with time as an argument, and as real processes
+//! with real video.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod demo;
+mod gateway_weather;
+mod restart;
+mod support {
+    pub(crate) mod archive;
+    pub(crate) mod browser;
+    pub(crate) mod rig;
+}
+mod video;

@@ -1,5 +1,6 @@
 //! What each channel says of itself, and telling the table: the heartbeats.
 
+use crate::channel::machine::STARTING;
 use domain::ports::{PortError, Put, TasksTable};
 use domain::{ChannelKey, Generation, Heartbeat, TaskArn};
 use jiff::Timestamp;
@@ -58,7 +59,7 @@ impl Board {
         let entry = Entry {
             generation,
             last_segment_at,
-            last_error: None,
+            last_error: Some(STARTING.to_owned()),
             news: true,
             fenced,
         };
@@ -165,5 +166,88 @@ pub(crate) async fn beat<T: TasksTable>(
         if let Err(error) = board.beat(table, task, which, Timestamp::now()).await {
             tracing::warn!(error = error.chain(), "heartbeats not written; recording goes on");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::fakes::{FakeTables, Weather};
+    use domain::{Assignment, DeviceState, RecordingSettings};
+
+    fn key() -> ChannelKey {
+        ChannelKey::new("A", "1")
+    }
+
+    async fn assigned(generation: u64) -> (FakeTables, TaskArn) {
+        let tables = FakeTables::new(Weather::calm());
+        let task = TaskArn::new("task");
+        let assignment = Assignment {
+            key: key(),
+            task: Some(task.clone()),
+            generation: Generation(generation),
+            media_url: String::new(),
+            settings: RecordingSettings::default(),
+            device_state: DeviceState::Present,
+            started_at: Timestamp::UNIX_EPOCH,
+            attempts: 0,
+        };
+        let put = tables.put_assignment(&assignment, None).await.unwrap();
+        assert_eq!(put, Put::Written);
+        (tables, task)
+    }
+
+    async fn reported(tables: &FakeTables) -> Heartbeat {
+        tables.assignment(&key()).await.unwrap().unwrap().heartbeat
+    }
+
+    #[tokio::test]
+    async fn news_is_written_once_and_everything_on_time() {
+        let (tables, task) = assigned(1).await;
+        let (board, before) = (Board::default(), Timestamp::from_second(5).ok());
+        board.enter(&key(), Generation(1), before, CancellationToken::new());
+        board
+            .beat(&tables, &task, Which::News, Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap();
+        assert_eq!(
+            reported(&tables).await.last_segment_at,
+            before,
+            "an earlier recorder's segment stays known"
+        );
+
+        board.report(&key(), None);
+        board.closed(&key(), Timestamp::from_second(9).unwrap());
+        let writes = tables.writes();
+        for _ in 0..3 {
+            board
+                .beat(&tables, &task, Which::News, Timestamp::UNIX_EPOCH)
+                .await
+                .unwrap();
+        }
+        assert_eq!(tables.writes(), writes + 1);
+        assert_eq!(reported(&tables).await.last_error, None);
+        assert_eq!(
+            reported(&tables).await.last_segment_at,
+            Timestamp::from_second(9).ok()
+        );
+        board
+            .beat(&tables, &task, Which::All, Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap();
+        assert_eq!(tables.writes(), writes + 2);
+    }
+
+    #[tokio::test]
+    async fn a_stale_heartbeat_fences_the_channel() {
+        let (tables, task) = assigned(2).await;
+        let (board, fenced) = (Board::default(), CancellationToken::new());
+        board.enter(&key(), Generation(1), None, fenced.clone());
+        board
+            .beat(&tables, &task, Which::All, Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap();
+        assert!(fenced.is_cancelled());
+        assert_eq!(reported(&tables).await, Heartbeat::default());
     }
 }

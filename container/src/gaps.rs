@@ -256,3 +256,6 @@ fn rewrite<'a>(path: &Path, rows: impl Iterator<Item = &'a Gap>) -> io::Result<F
     fs::rename(&new, path)?;
     OpenOptions::new().append(true).open(path)
 }
+
+#[cfg(test)]
+mod tests;

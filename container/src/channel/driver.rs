@@ -12,6 +12,7 @@ use super::machine::{Failure, Input, Machine, Notice, Output};
 use super::recording::{Recorded, Recording, chain};
 use crate::context::Context;
 use crate::media::frame::Track;
+use crate::media::pipeline::What;
 use crate::media::spool::Pending;
 use crate::source::{Item, gateway_of};
 use crate::uploader;
@@ -28,6 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 /// A timer that is not needed yet is set this far away.
 const FAR_AWAY: Duration = Duration::from_hours(24);
+
+/// An ffmpeg child that is started again after so long a pause has died several times in a row.
+const TRANSFORM_PATIENCE: Duration = Duration::from_secs(5);
+/// A transform that has not died for so long is well.
+const TRANSFORM_WELL_AFTER: Duration = Duration::from_secs(60);
 
 /// What the supervisor tells a running channel.
 #[derive(Debug)]
@@ -64,6 +70,11 @@ pub(crate) async fn record(
         let event = driver.next_event().await;
         driver.handle(event).await;
     }
+    driver.context.troubles.is_over(&driver.transform_subject());
+    driver
+        .context
+        .troubles
+        .is_over(&driver.subject(GapCause::UnsupportedStream));
     Ended {
         key: driver.assignment.key,
         generation: driver.assignment.generation,
@@ -82,6 +93,8 @@ struct Driver {
     timer: Pin<Box<Sleep>>,
     /// What the machine is still to be told, in order; most inputs cause others.
     inputs: VecDeque<Input>,
+    /// When an ffmpeg child died last, of those that people were told of.
+    transform_failed_at: Option<Instant>,
     stopping: bool,
     drained: bool,
 }
@@ -120,6 +133,7 @@ impl Driver {
             stop,
             timer: Box::pin(sleep_until(Instant::now() + FAR_AWAY)),
             inputs: VecDeque::new(),
+            transform_failed_at: None,
             stopping: false,
             drained: false,
         }
@@ -203,17 +217,40 @@ impl Driver {
             Recorded::Started(at) => self.inputs.push_back(Input::Started(at)),
             Recorded::Stopped(at, cause) => self.inputs.push_back(Input::Stopped(at, cause)),
             Recorded::Complete(pending) => self.complete(*pending),
-            Recorded::TransformFailed(what, error) => {
-                let error = chain(&error);
-                tracing::warn!(channel = %self.assignment.key, ?what, error, "transform ended and is started again");
+            Recorded::TransformFailed(what, error, again_in) => {
+                self.transform_failed(what, &chain(&error), again_in);
             }
             Recorded::Failed(failure) => return Err(failure),
         }
         Ok(())
     }
 
+    /// One death is mended by the next child; deaths in a row are for a person.
+    fn transform_failed(&mut self, what: What, error: &str, again_in: Duration) {
+        let key = &self.assignment.key;
+        tracing::warn!(channel = %key, ?what, error, ?again_in, "transform ended and is started again");
+        if again_in >= TRANSFORM_PATIENCE {
+            let text = format!("the transform of {key} ({what:?}) ends again and again: {error}");
+            self.context
+                .troubles
+                .stands(self.transform_subject(), Severity::Warning, text);
+            self.transform_failed_at = Some(Instant::now());
+        }
+    }
+
+    fn transform_subject(&self) -> String {
+        format!("transform of channel {}", self.assignment.key)
+    }
+
     /// A recording is on disk for good.
     fn complete(&mut self, pending: Pending) {
+        if self
+            .transform_failed_at
+            .is_some_and(|at| at.elapsed() > TRANSFORM_WELL_AFTER)
+        {
+            self.transform_failed_at = None;
+            self.context.troubles.is_over(&self.transform_subject());
+        }
         if let Some(segment) = &pending.segment {
             let lost_packets = self.line.take_lost_packets();
             tracing::info!(

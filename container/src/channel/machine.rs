@@ -29,6 +29,9 @@ pub(crate) const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 /// The longest delay between attempts.
 pub(crate) const RECONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// What a channel says before its first frame.
+pub(crate) const STARTING: &str = "starting";
+
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
@@ -139,7 +142,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// A channel that is to be recorded; the last output is `Connect`.
     pub(crate) fn start(coverage: Coverage, seed: u64, out: &mut Vec<Output>) -> Self {
-        let reported = Some("starting".to_owned());
+        let reported = Some(STARTING.to_owned());
         out.extend([Output::Report(reported.clone()), Output::Connect]);
         Self {
             state: State::Starting,
@@ -240,9 +243,12 @@ impl Machine {
 
     fn stopped(&mut self, at: Timestamp, cause: GapCause, out: &mut Vec<Output>) {
         self.coverage.stopped(at, cause);
-        // `Starting` is what a break of the connection looks like before its failure is told.
-        if cause != GapCause::Starting {
-            self.report(Some(cause.to_string()), out);
+        let failure = Failure::new(cause, cause.to_string());
+        if cause == GapCause::TransformFailed {
+            self.tell(failure, out);
+        } else if cause != GapCause::Starting {
+            // The next key frame goes on. `Starting` is a break whose failure will be told.
+            self.report(Some(failure.text), out);
         }
     }
 
@@ -286,13 +292,9 @@ impl Machine {
     }
 
     fn retry_after(&mut self, failure: Failure, now: Moment, out: &mut Vec<Output>) {
-        self.coverage.failed(failure.cause);
-        self.report(Some(failure.text.clone()), out);
         let rejected = failure.cause == GapCause::CredentialsRejected;
-        if needs_a_person(failure.cause) && self.alerted != Some(failure.cause) {
-            self.alerted = Some(failure.cause);
-            out.push(Output::Alert(Notice::NeedsAPerson(failure)));
-        }
+        self.coverage.failed(failure.cause);
+        self.tell(failure, out);
         if rejected {
             self.state = State::Rejected;
             return;
@@ -371,6 +373,14 @@ impl Machine {
         out.push(Output::Connect);
     }
 
+    fn tell(&mut self, failure: Failure, out: &mut Vec<Output>) {
+        self.report(Some(failure.text.clone()), out);
+        if needs_a_person(failure.cause) && self.alerted != Some(failure.cause) {
+            self.alerted = Some(failure.cause);
+            out.push(Output::Alert(Notice::NeedsAPerson(failure)));
+        }
+    }
+
     fn report(&mut self, error: Option<String>, out: &mut Vec<Output>) {
         if self.reported != error {
             self.reported.clone_from(&error);
@@ -381,7 +391,10 @@ impl Machine {
 
 /// Whether trying again cannot help.
 fn needs_a_person(cause: GapCause) -> bool {
-    matches!(cause, GapCause::CredentialsRejected | GapCause::UnsupportedStream)
+    matches!(
+        cause,
+        GapCause::CredentialsRejected | GapCause::UnsupportedStream | GapCause::TransformFailed
+    )
 }
 
 fn until_wall(at: Timestamp, now: Timestamp) -> Duration {

@@ -11,6 +11,7 @@ use domain::{Assignment, GapCause};
 use jiff::{SignedDuration, Timestamp};
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 /// Pictures further apart than this on the camera's clock are a hole: what lies between was lost on the way, and
 /// what follows cannot be decoded before the next key frame ...
@@ -30,8 +31,8 @@ pub(super) enum Recorded {
     Stopped(Timestamp, GapCause),
     /// A file is complete.
     Complete(Box<Pending>),
-    /// An ffmpeg child died; another one takes over what it was doing.
-    TransformFailed(What, TransformError),
+    /// An ffmpeg child died; another one takes over what it was doing, after this pause.
+    TransformFailed(What, TransformError, Duration),
     /// Recording cannot go on; [`Recording::finish`] it.
     Failed(Failure),
 }
@@ -148,7 +149,11 @@ impl Recording {
             Event::Started { at } => Recorded::Started(at),
             Event::Stopped { at, because } => Recorded::Stopped(at, self.cause(because)),
             Event::Closed(pending) | Event::Still(pending) => Recorded::Complete(Box::new(pending)),
-            Event::TransformFailed { what, error, .. } => Recorded::TransformFailed(what, error),
+            Event::TransformFailed {
+                what,
+                error,
+                again_in,
+            } => Recorded::TransformFailed(what, error, again_in),
         }
     }
 

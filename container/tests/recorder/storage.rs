@@ -2,10 +2,10 @@
 
 use crate::archives::{Mood, Moody};
 use crate::bed::{Bed, eventually, task};
-use domain::GapCause;
 use domain::alert::Severity;
 use domain::coverage::{State, coverage};
 use domain::settings::RecordingSettings;
+use domain::{GapCause, TaskArn};
 use simulator::rtsp::StreamSpec;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -169,4 +169,31 @@ async fn an_archive_that_refuses_everything_makes_nothing_be_given_up() {
     let summary = running.stops().await;
     assert_eq!((summary.refused, summary.left), (0, 0));
     bed.footage(1, &StreamSpec::default()).await.is_whole();
+}
+
+#[tokio::test]
+async fn a_dead_recorders_spool_is_uploaded_and_cleared_by_the_next_one() {
+    let bed = one_channel().await;
+    let mut config = bed.config();
+    config.stop_deadline = Duration::from_secs(1);
+    let running = bed.run_with(config, Moody::new(bed.archive().await, Mood::Away));
+    eventually("recordings wait", async || recordings(&bed) >= 2).await;
+    bed.tables_weather.set_trouble(100);
+    let summary = running.stops().await;
+    bed.tables_weather.set_trouble(0);
+    assert!(summary.left >= 2 && summary.rows_left >= 1, "{summary:?}");
+
+    let mut another = bed.config();
+    another.task = TaskArn::new("local-2");
+    let running = bed.run_with(another, bed.archive().await);
+    let dead = bed.spool().join(task().folder());
+    eventually("the dead one's folder is gone", async || !dead.exists()).await;
+    let summary = running.stops().await;
+    assert_eq!((summary.left, summary.rows_left), (0, 0));
+    bed.footage(1, &StreamSpec::default()).await.is_whole();
+    let rows: Vec<_> = bed.gaps(1).await.iter().map(|gap| gap.cause).collect();
+    assert!(
+        rows.contains(&GapCause::RecorderRestarted),
+        "the dead one's last row is written: {rows:?}"
+    );
 }

@@ -4,8 +4,10 @@ use crate::bed::{Bed, channel, eventually};
 use domain::GapCause;
 use domain::ports::TasksTable;
 use domain::segment::Origin;
+use domain::settings::{Transcode, Video, VideoCodec};
 use simulator::media::{AudioCodec, Codec, LoopSpec};
 use simulator::rtsp::StreamSpec;
+use std::num::NonZeroU32;
 use std::process::Command;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -138,4 +140,34 @@ async fn a_changed_picture_begins_a_new_segment_and_loses_nothing() {
     }
     widths.dedup();
     assert_eq!(widths, ["320", "640"]);
+}
+
+#[tokio::test]
+async fn a_transformed_channel_is_whole_and_has_its_stills() {
+    let spec = StreamSpec::default();
+    let bed = Bed::with(std::slice::from_ref(&spec)).await;
+    let mut assignment = bed.assignment(1, 1);
+    assignment.settings.stills_every_seconds = NonZeroU32::new(2);
+    assignment.settings.video = Video::Transcode(Transcode {
+        codec: VideoCodec::H264,
+        bit_rate_kbps: NonZeroU32::new(300),
+        size: None,
+        frame_rate: None,
+    });
+    bed.assign(&assignment).await;
+    let running = bed.run().await;
+    eventually("two segments are archived", async || {
+        bed.segments(1).await.len() >= 2
+    })
+    .await;
+    running.stops().await;
+
+    bed.footage(1, &spec).await.is_whole();
+    let day = bed.segments(1).await[0].object_key().0;
+    let day = bed.archive_root().join(day).parent().unwrap().to_owned();
+    let names = std::fs::read_dir(day)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let stills = names.filter(|name| name.ends_with(".jpg")).count();
+    assert!(stills >= 2, "{stills} stills");
 }

@@ -5,6 +5,7 @@
 mod camera;
 mod harness;
 mod salvage;
+mod segmenter;
 mod segments;
 mod spool;
 mod transform;

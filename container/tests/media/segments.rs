@@ -4,10 +4,12 @@ use crate::camera::{Camera, FPS, Sound, demux, start};
 use crate::harness::{Folder, channel, closed, ffprobe, indexes, record, settings};
 use domain::SegmentKey;
 use jiff::SignedDuration;
-use recorder::media::frame::MediaTime;
+use recorder::media::frame::{Frame, MediaTime, StreamParams, Track};
 use recorder::media::mux::AUDIO_TRACK;
 use recorder::media::pipeline::{Break, Event};
 use simulator::media::{Codec, LoopSpec};
+use std::path::Path;
+use std::process::Command;
 
 #[tokio::test]
 async fn every_frame_is_in_exactly_one_segment_and_segments_abut() {
@@ -217,11 +219,76 @@ async fn a_closed_segment_is_what_its_metadata_says() {
         segment.file.file_name().unwrap().to_str().unwrap(),
         key.file_name()
     );
-    let hashed = std::process::Command::new("sha256sum")
-        .arg(&segment.file)
-        .output()
-        .unwrap();
+    let hashed = Command::new("sha256sum").arg(&segment.file).output().unwrap();
     let hashed = String::from_utf8(hashed.stdout).unwrap();
     assert_eq!(hashed.split(' ').next().unwrap(), segment.meta.sha256);
     assert_eq!(folder.spool.pending().unwrap(), std::slice::from_ref(segment));
+}
+
+#[tokio::test]
+async fn pictures_shown_in_another_order_than_decoded_stay_right() {
+    let folder = Folder::new();
+    let original = folder.root.path().join("original.mp4");
+    let made = Command::new("ffmpeg")
+        .args(
+            "-v error -f lavfi -i testsrc2=size=160x120:rate=25:duration=4 -c:v libx264 -g 25 -bf 3"
+                .split(' '),
+        )
+        .args(
+            "-b_strategy 0 -movflags frag_keyframe+empty_moov+default_base_moof -video_track_timescale 90000"
+                .split(' '),
+        )
+        .arg(&original)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let (tracks, samples) = demux(&std::fs::read(&original).unwrap());
+    let video = recorder::media::codec::video_params(&tracks[0].entry).unwrap();
+    let frames: Vec<Frame> = samples
+        .into_iter()
+        .map(|sample| Frame {
+            track: Track::Video,
+            time: sample.time,
+            duration: None,
+            key: sample.key,
+            data: sample.data,
+            arrived_at: start() + sample.time.since_start(),
+        })
+        .collect();
+    let reordered = frames
+        .windows(2)
+        .any(|pair| pair[1].time.ticks < pair[0].time.ticks);
+    assert!(reordered, "the encoder made B-frames");
+    let camera = Camera {
+        params: StreamParams { video, audio: None },
+        frames,
+    };
+    let events = record(&mut folder.pipeline(settings(2)), &camera).await;
+    let closed = closed(&events);
+    assert_eq!(closed.len(), 2);
+    let stored: Vec<String> = closed
+        .iter()
+        .flat_map(|segment| pictures(&segment.file))
+        .collect();
+    assert_eq!(stored, pictures(&original));
+}
+
+/// A hash of every decoded picture, in the order in which they are shown.
+fn pictures(file: &Path) -> Vec<String> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| line.rsplit(", ").next().unwrap().to_owned())
+        .collect()
 }

@@ -236,8 +236,7 @@ async fn a_killed_ffmpeg_loses_no_picture() {
         for (number, frame) in camera.frames.iter().enumerate() {
             // In the middle of a group of pictures, twice: the second time at once after the restart.
             if number == 60 || number == 85 {
-                put_out_something(&mut pipeline, &mut seen).await;
-                kill(&pid);
+                kill(&pid, &mut pipeline, &mut seen).await;
             }
             pipeline.push(frame.clone()).await.unwrap();
         }
@@ -255,13 +254,19 @@ async fn a_killed_ffmpeg_loses_no_picture() {
     }
 }
 
-/// Lets the pipeline work until pictures have come out of the child.
-async fn put_out_something(pipeline: &mut Pipeline, seen: &mut Vec<Event>) {
+/// Kills the ffmpeg that has put out pictures since the last one was killed.
+async fn kill(pid: &Path, pipeline: &mut Pipeline, seen: &mut Vec<Event>) {
     let before = pipeline.recorded_until();
-    while pipeline.recorded_until() == before {
+    while !pid.exists() || pipeline.recorded_until() == before {
         let event = tokio::time::timeout(Duration::from_millis(5), pipeline.next()).await;
         seen.extend(event.ok().map(Result::unwrap));
     }
+    let killed = Command::new("kill")
+        .args(["-9", fs::read_to_string(pid).unwrap().trim()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    fs::remove_file(pid).unwrap();
 }
 
 async fn folder_without_trouble(camera: &Camera, asked: Transcode) -> Vec<i64> {
@@ -283,12 +288,6 @@ fn failure(event: &Event) -> Option<&TransformError> {
         | Event::Closed(_)
         | Event::Still(_) => None,
     }
-}
-
-fn kill(pid: &Path) {
-    let pid = fs::read_to_string(pid).unwrap();
-    let killed = Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
-    assert!(killed.success());
 }
 
 #[tokio::test]

@@ -153,11 +153,6 @@ impl Segmenter {
         self.current.as_ref().map(Open::end)
     }
 
-    /// Pictures that came before the first key frame and could not be used.
-    pub fn pictures_before_key(&self) -> u64 {
-        self.waiting_for_key
-    }
-
     /// Takes a frame, in order of arrival.
     ///
     /// # Errors
@@ -247,6 +242,13 @@ impl Segmenter {
     fn open_with(&mut self, frame: Frame, clock: &mut SessionClock) -> Result<(), SegmentError> {
         let id = SegmentId(self.next_id);
         let (mut open, bytes) = Open::start(id, &self.params, &frame, self.target)?;
+        if self.waiting_for_key > 0 {
+            open.notes.push(format!(
+                "{} pictures before the first key frame left out",
+                self.waiting_for_key
+            ));
+            self.waiting_for_key = 0;
+        }
         self.next_id += 1;
         self.pictures_changed = false;
         self.sound_changed = false;

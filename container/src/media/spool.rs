@@ -160,7 +160,10 @@ impl Spool {
     pub fn dead(&self) -> Result<Vec<Self>, SpoolError> {
         let mut dead = Vec::new();
         for name in subfolders(&self.root)? {
-            let Some(task) = TaskArn::from_folder(&name).filter(|task| *task != self.task) else {
+            // A folder without a lock is not a recorder's.
+            let is_spool = self.root.join(&name).join(LOCK).exists();
+            let task = TaskArn::from_folder(&name).filter(|task| is_spool && *task != self.task);
+            let Some(task) = task else {
                 continue;
             };
             match Self::open(&self.root, &task) {

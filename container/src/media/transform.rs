@@ -48,6 +48,10 @@ const RESTART_PAUSES: [Duration; 5] = [
 ];
 /// Frames that wait for a child: beyond, taking more has to wait. Two seconds at 25 a second.
 const BACKLOG_MAX: usize = 50;
+/// What a child may keep to itself until it is given more: two access units of sound at 8 kHz, one picture a second.
+const HELD_BACK: SignedDuration = SignedDuration::from_secs(2);
+/// After so many deaths in a row without an answer, what the child was given is the likely reason, and given up.
+const POISON_AFTER: usize = 3;
 /// Sound may be so far behind; pictures that are not held back would close its segment without it.
 const LAG_MAX: SignedDuration = SignedDuration::from_secs(1);
 /// Bytes kept for the next child: 20 s at 12 Mbit/s. Beyond, the oldest group of pictures is given up.
@@ -110,8 +114,7 @@ struct Child {
     running: Running,
     writer: Writer,
     started: Instant,
-    /// Since when something that it was given is unanswered.
-    waiting_since: Option<Instant>,
+    debt: Debt,
     /// The encoder's name for the first sample is known.
     announced: bool,
 }
@@ -214,7 +217,7 @@ impl Transform {
             running: Running::start(&self.program, &args)?,
             writer,
             started: Instant::now(),
-            waiting_since: None,
+            debt: Debt::default(),
             announced: false,
         }));
         // What the last child was given and did not answer comes first.
@@ -242,22 +245,28 @@ impl Transform {
         let State::Running(child) = &mut self.state else {
             return Turn::Out(None);
         };
+        let Child {
+            running,
+            writer,
+            debt,
+            ..
+        } = child.as_mut();
         while self
             .backlog
-            .pop_front_if(|frame| !child.writer.accepts(frame))
+            .pop_front_if(|frame| !writer.accepts(frame))
             .is_some()
         {}
         if self.closed && self.backlog.is_empty() {
-            child.running.close_input();
-            child.waiting_since.get_or_insert_with(Instant::now);
+            running.close_input();
+            debt.since.get_or_insert_with(Instant::now);
         }
         let patience = if self.closed {
             DRAIN_MAX
         } else {
             self.job.patience()
         };
-        let stuck_at = child.waiting_since.map(|since| since + patience);
-        let (feed, outputs) = child.running.ends();
+        let stuck_at = debt.since.map(|since| since + patience);
+        let (feed, outputs) = running.ends();
         let room = async {
             let feed = feed?;
             let frame = self.backlog.front()?;
@@ -267,8 +276,8 @@ impl Transform {
             biased;
             item = outputs.recv() => Turn::Out(item),
             Some((permit, frame)) = room => {
-                child.waiting_since.get_or_insert_with(Instant::now);
-                let written = child.writer.write(frame).map(|fragment| permit.send(fragment));
+                debt.fed(frame.time, self.last_out);
+                let written = writer.write(frame).map(|fragment| permit.send(fragment));
                 Turn::Fed(written.map_err(TransformError::Feed))
             }
             () = until(stuck_at) => Turn::Stuck(patience.as_secs()),
@@ -285,7 +294,7 @@ impl Transform {
                 tracks.into_iter().next().map(Output::Track)
             }
             Item::Sample(access) => {
-                child.waiting_since = None;
+                child.debt.since = None;
                 let time = feed::from_child(access.time);
                 let is_new = self
                     .last_out
@@ -325,19 +334,21 @@ impl Transform {
         self.replay.drain(..needed.unwrap_or(0));
     }
 
-    /// Gives up the oldest group of pictures when too much is kept.
+    /// Gives up the oldest groups of pictures when too much is kept: what is lost then follows the last picture
+    /// that came out, and no hole is in between.
     fn bound_replay(&mut self) {
-        for queue in [&mut self.replay, &mut self.backlog] {
-            let mut bytes: usize = queue.iter().map(|frame| frame.data.len()).sum();
-            while bytes > REPLAY_BYTES_MAX {
-                let Some(oldest) = queue.pop_front() else {
-                    break;
-                };
-                bytes -= oldest.data.len();
-                while let Some(frame) = queue.pop_front_if(|frame| !frame.key) {
-                    bytes -= frame.data.len();
-                }
-            }
+        let frames = self.replay.iter().chain(&self.backlog);
+        let mut bytes: usize = frames.map(|frame| frame.data.len()).sum();
+        while bytes > REPLAY_BYTES_MAX {
+            let queue = if self.replay.is_empty() {
+                &mut self.backlog
+            } else {
+                &mut self.replay
+            };
+            let Some(oldest) = queue.pop_front() else {
+                return;
+            };
+            bytes -= oldest.data.len();
         }
     }
 
@@ -363,13 +374,38 @@ impl Transform {
         }
         let again_in = RESTART_PAUSES[self.failures.min(RESTART_PAUSES.len() - 1)];
         self.failures += 1;
-        // One that never worked is not worth waiting for at the end.
-        self.state = if self.closed && !announced {
+        if self.failures >= POISON_AFTER {
+            self.replay.clear();
+        }
+        // One that does not work is not worth waiting for at the end.
+        self.state = if self.closed && (!announced || self.failures >= POISON_AFTER) {
             State::Ended
         } else {
             State::Pausing(Instant::now() + again_in)
         };
         Output::Failed { error, again_in }
+    }
+}
+
+/// What a child owes.
+#[derive(Debug, Default)]
+struct Debt {
+    /// The first frame it was given.
+    from: Option<MediaTime>,
+    /// Since when it owes an answer.
+    since: Option<Instant>,
+}
+
+impl Debt {
+    /// Encoders and ffmpeg's muxer hold something back: an answer is owed only for what is [`HELD_BACK`] older.
+    fn fed(&mut self, time: MediaTime, last_out: Option<MediaTime>) {
+        let from = *self.from.get_or_insert(time);
+        let answered = last_out.map_or(from.since_start(), |last| {
+            last.since_start().max(from.since_start())
+        });
+        if time.since_start() - answered > HELD_BACK {
+            self.since.get_or_insert_with(Instant::now);
+        }
     }
 }
 

@@ -73,6 +73,7 @@ fn sound(number: i64) -> Frame {
 
 struct Segment {
     span: Span,
+    note: Option<String>,
     samples: Vec<Access>,
 }
 
@@ -117,6 +118,7 @@ impl Files {
                     assert_eq!(tracks.len(), 2);
                     self.closed.push(Segment {
                         span: closing.span,
+                        note: closing.note,
                         samples,
                     });
                 }
@@ -227,7 +229,7 @@ fn frames_start(groups: &[(usize, i64, bool)], number: usize) -> SignedDuration 
 }
 
 #[test]
-fn pictures_before_the_first_key_frame_are_counted_not_stored() {
+fn pictures_before_the_first_key_frame_are_counted_and_not_stored() {
     let mut frames = stream(&[(10, 3_600, false), (10, 3_600, false)]);
     frames.drain(..4);
     let mut clock = SessionClock::new(None);
@@ -236,11 +238,12 @@ fn pictures_before_the_first_key_frame_are_counted_not_stored() {
         assert!(clock.observe(frame.time, frame.arrived_at));
         segmenter.push(frame, &mut clock).unwrap();
     }
-    assert_eq!(segmenter.pictures_before_key(), 6);
     segmenter.finish(&mut clock).unwrap();
     let mut files = Files::default();
     files.take(&mut segmenter);
     assert_eq!(files.closed[0].samples.len(), 10);
+    let note = files.closed[0].note.as_deref();
+    assert_eq!(note, Some("6 pictures before the first key frame left out"));
 }
 
 #[test]

@@ -334,8 +334,8 @@ async fn an_ffmpeg_that_complains_is_quoted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ffmpeg_that_hangs_is_given_up() {
-    let camera = Camera::film(Codec::H264, 1, Sound::None).await;
+async fn an_ffmpeg_that_hangs_is_given_up_and_a_camera_that_pauses_is_not() {
+    let camera = Camera::film(Codec::H264, 4, Sound::None).await;
     let folder = Folder::new();
     let scripts = tempfile::tempdir().unwrap();
     let program = program(scripts.path(), "#!/bin/sh\nexec sleep 600\n");
@@ -344,11 +344,55 @@ async fn an_ffmpeg_that_hangs_is_given_up() {
         .with_program(program.to_str().unwrap());
     pipeline.begin(camera.params.clone()).await.unwrap();
     pipeline.push(camera.frames[0].clone()).await.unwrap();
+    let minute = tokio::time::timeout(Duration::from_secs(60), pipeline.next()).await;
+    assert!(
+        minute.is_err(),
+        "one picture may be held back for ever: {minute:?}"
+    );
+    // Enough that an answer is owed; not so much that taking it would have to wait for the child.
+    for frame in camera.frames.iter().step_by(4) {
+        pipeline.push(frame.clone()).await.unwrap();
+    }
     let event = pipeline.next().await.unwrap();
     assert!(
         matches!(failure(&event), Some(TransformError::Stuck { seconds: 10 })),
         "{event:?}"
     );
+}
+
+#[tokio::test]
+async fn what_kills_every_ffmpeg_is_given_up() {
+    let camera = Camera::film(Codec::H264, 2, Sound::None).await;
+    let folder = Folder::new();
+    let scripts = tempfile::tempdir().unwrap();
+    // It dies of everything until it has died three times.
+    let script = format!(
+        "#!/bin/sh\necho >> '{0}/deaths'\nif [ $(wc -l < '{0}/deaths') -le 3 ]; then head -c 5000 >&2; exit 1; fi\n\
+         exec ffmpeg \"$@\"\n",
+        scripts.path().display()
+    );
+    let mut pipeline = folder
+        .pipeline(with_video(transcode(VideoCodec::H264)))
+        .with_program(program(scripts.path(), &script).to_str().unwrap());
+    pipeline.begin(camera.params.clone()).await.unwrap();
+    let mut seen = Vec::new();
+    let (first, second) = camera.frames.split_at(FPS as usize);
+    for frame in first {
+        pipeline.push(frame.clone()).await.unwrap();
+    }
+    while seen.iter().filter_map(failure).count() < 3 {
+        seen.push(pipeline.next().await.unwrap());
+    }
+    for frame in second {
+        pipeline.push(frame.clone()).await.unwrap();
+    }
+    while !seen.iter().any(|event| matches!(event, Event::Started { .. })) {
+        seen.push(pipeline.next().await.unwrap());
+    }
+    pipeline.finish().await.unwrap();
+    seen.extend(events(&mut pipeline));
+    let found = indexes(&closed(&seen)).await;
+    assert_eq!(found.last(), Some(&(2 * FPS - 1)), "recording goes on: {found:?}");
 }
 
 #[tokio::test]

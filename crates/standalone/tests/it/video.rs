@@ -112,9 +112,9 @@ async fn every_frame_is_there_but_for_the_injected_holes_and_each_hole_has_its_r
     std::fs::rename(&away, &archive).unwrap();
     second(70).await;
     let ffmpeg = children(rig.recorder_pid("XCODE").await, "ffmpeg");
-    assert_eq!(ffmpeg.len(), 1, "the transformed channel has one ffmpeg");
+    assert_eq!(ffmpeg.len(), 2, "pictures and sound have an ffmpeg each");
     let ffmpeg_killed_at = Timestamp::now();
-    signal(ffmpeg[0], Signal::KILL);
+    ffmpeg.into_iter().for_each(|pid| signal(pid, Signal::KILL));
     second(90).await;
     rig.stop().await;
 

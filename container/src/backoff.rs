@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Backoff {
     first: Duration,
     max: Duration,
-    at_once: bool,
     failures: u32,
     random: SmallRng,
 }
@@ -22,33 +21,16 @@ impl Backoff {
         Self {
             first,
             max,
-            at_once: false,
             failures: 0,
             random: SmallRng::seed_from_u64(seed),
         }
     }
 
-    /// The same, but the first delay is zero: one hiccup costs no time.
-    pub(crate) fn at_once_then(first: Duration, max: Duration, seed: u64) -> Self {
-        Self {
-            at_once: true,
-            ..Self::new(first, max, seed)
-        }
-    }
-
     /// The delay after one more failure; never longer than `max`.
     pub(crate) fn next_delay(&mut self) -> Duration {
-        let failures = self.failures;
-        self.failures = failures.saturating_add(1);
-        let exponent = match (self.at_once, failures) {
-            (true, 0) => return Duration::ZERO,
-            (true, later) => later - 1,
-            (false, any) => any,
-        };
-        let whole = self
-            .first
-            .saturating_mul(2_u32.saturating_pow(exponent))
-            .min(self.max);
+        let factor = 2_u32.saturating_pow(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        let whole = self.first.saturating_mul(factor).min(self.max);
         self.random.random_range(whole / 2..=whole)
     }
 
@@ -60,6 +42,49 @@ impl Backoff {
     /// Failures since the last reset.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
+    }
+}
+
+/// Delays in proportion to how long an outage has lasted: the first try is at once, and later ones are drawn from
+/// the upper half of an eighth of the outage, at least `first` and at most `max`. So a try comes soon after any
+/// outage ends, measured by the outage.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    first: Duration,
+    max: Duration,
+    /// When the outage began, on the monotonic clock.
+    since: Option<Duration>,
+    random: SmallRng,
+}
+
+/// A try comes this fraction of the outage after its end, at the latest.
+const OUTAGE_PARTS: u32 = 8;
+
+impl Pace {
+    /// Delays from about `first` up to `max`, after one that is zero.
+    pub(crate) fn new(first: Duration, max: Duration, seed: u64) -> Self {
+        Self {
+            first,
+            max,
+            since: None,
+            random: SmallRng::seed_from_u64(seed),
+        }
+    }
+
+    /// The delay after a failure at `now`; never longer than `max`.
+    pub(crate) fn next_delay(&mut self, now: Duration) -> Duration {
+        let Some(since) = self.since else {
+            self.since = Some(now);
+            return Duration::ZERO;
+        };
+        let outage = now.saturating_sub(since);
+        let whole = (outage / OUTAGE_PARTS).clamp(self.first, self.max);
+        self.random.random_range(whole / 2..=whole)
+    }
+
+    /// The outage is over.
+    pub(crate) fn reset(&mut self) {
+        self.since = None;
     }
 }
 
@@ -84,15 +109,29 @@ mod tests {
     const MAX: Duration = Duration::from_secs(10);
 
     #[test]
-    fn the_first_reconnect_is_at_once() {
-        let mut backoff = Backoff::at_once_then(FIRST, MAX, 1);
-        assert_eq!(backoff.next_delay(), Duration::ZERO);
-        assert!(backoff.next_delay() >= FIRST / 2);
-        backoff.reset();
-        assert_eq!(backoff.next_delay(), Duration::ZERO);
+    fn the_first_reconnect_is_at_once_and_again_after_an_outage() {
+        let mut pace = Pace::new(FIRST, MAX, 1);
+        assert_eq!(pace.next_delay(Duration::ZERO), Duration::ZERO);
+        assert!(pace.next_delay(FIRST) >= FIRST / 2);
+        pace.reset();
+        assert_eq!(pace.next_delay(MAX), Duration::ZERO);
     }
 
     proptest! {
+        #[test]
+        fn a_try_comes_soon_after_an_outage_measured_by_it(seed: u64, outage_ms in 0_u64..200_000) {
+            let mut pace = Pace::new(FIRST, MAX, seed);
+            let outage = Duration::from_millis(outage_ms);
+            let mut now = Duration::ZERO;
+            let mut tries = 0;
+            while now <= outage {
+                now += pace.next_delay(now).max(Duration::from_millis(1));
+                tries += 1;
+            }
+            prop_assert!(now - outage <= (outage / OUTAGE_PARTS).clamp(FIRST, MAX));
+            prop_assert!(tries <= 80, "{tries} tries in {outage:?}");
+        }
+
         #[test]
         fn delays_grow_to_the_maximum_and_never_beyond(seed: u64, failures in 0_u32..200) {
             let mut backoff = Backoff::new(FIRST, MAX, seed);

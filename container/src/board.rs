@@ -1,6 +1,5 @@
 //! What each channel says of itself, and telling the table: the heartbeats.
 
-use crate::channel::machine::STARTING;
 use domain::ports::{PortError, Put, TasksTable};
 use domain::{ChannelKey, Generation, Heartbeat, TaskArn};
 use jiff::Timestamp;
@@ -59,7 +58,7 @@ impl Board {
         let entry = Entry {
             generation,
             last_segment_at,
-            last_error: Some(STARTING.to_owned()),
+            last_error: None,
             news: true,
             fenced,
         };
@@ -216,7 +215,7 @@ mod tests {
             "an earlier recorder's segment stays known"
         );
 
-        board.report(&key(), None);
+        board.report(&key(), Some("broken"));
         board.closed(&key(), Timestamp::from_second(9).unwrap());
         let writes = tables.writes();
         for _ in 0..3 {
@@ -226,7 +225,7 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(tables.writes(), writes + 1);
-        assert_eq!(reported(&tables).await.last_error, None);
+        assert_eq!(reported(&tables).await.last_error.as_deref(), Some("broken"));
         assert_eq!(
             reported(&tables).await.last_segment_at,
             Timestamp::from_second(9).ok()

@@ -79,7 +79,7 @@ pub struct Args {
         long,
         env = "MILLRACE_LOG",
         value_name = "FILTER",
-        default_value = "info,retina=warn"
+        default_value = "info,retina=warn,mp4_atom=error"
     )]
     pub log: String,
 }

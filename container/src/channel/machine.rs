@@ -12,7 +12,7 @@
 //! ```
 
 use super::hole::Coverage;
-use crate::backoff::Backoff;
+use crate::backoff::Pace;
 use domain::{DeviceState, Gap, GapCause};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -24,13 +24,11 @@ pub(crate) const STALL_AFTER: Duration = Duration::from_secs(5);
 pub(crate) const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 /// Recording this long means that the trouble is over: the next failure is retried at once.
 pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(30);
-/// The first delay between attempts, after one attempt without any.
-pub(crate) const RECONNECT_FIRST: Duration = Duration::from_millis(500);
+/// The least delay between attempts, after one attempt without any: with a key frame every second, an outage of a
+/// few seconds makes a hole that is at most 2 s longer.
+pub(crate) const RECONNECT_FIRST: Duration = Duration::from_millis(800);
 /// The longest delay between attempts.
 pub(crate) const RECONNECT_MAX: Duration = Duration::from_secs(10);
-
-/// What a channel says before its first frame.
-pub(crate) const STARTING: &str = "starting";
 
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +132,7 @@ enum State {
 pub(crate) struct Machine {
     state: State,
     coverage: Coverage,
-    backoff: Backoff,
+    pace: Pace,
     reported: Option<String>,
     alerted: Option<GapCause>,
 }
@@ -142,13 +140,12 @@ pub(crate) struct Machine {
 impl Machine {
     /// A channel that is to be recorded; the last output is `Connect`.
     pub(crate) fn start(coverage: Coverage, seed: u64, out: &mut Vec<Output>) -> Self {
-        let reported = Some(STARTING.to_owned());
-        out.extend([Output::Report(reported.clone()), Output::Connect]);
+        out.push(Output::Connect);
         Self {
             state: State::Starting,
             coverage,
-            backoff: Backoff::at_once_then(RECONNECT_FIRST, RECONNECT_MAX, seed),
-            reported,
+            pace: Pace::new(RECONNECT_FIRST, RECONNECT_MAX, seed),
+            reported: None,
             alerted: None,
         }
     }
@@ -224,7 +221,7 @@ impl Machine {
             | State::Draining => return,
         };
         if now.tick.saturating_sub(since) >= HEALTHY_AFTER {
-            self.backoff.reset();
+            self.pace.reset();
         }
         let last_frame = now.tick;
         self.state = State::Recording { since, last_frame };
@@ -293,14 +290,16 @@ impl Machine {
 
     fn retry_after(&mut self, failure: Failure, now: Moment, out: &mut Vec<Output>) {
         let rejected = failure.cause == GapCause::CredentialsRejected;
+        let stalled = failure.cause == GapCause::StreamStalled;
         self.coverage.failed(failure.cause);
         self.tell(failure, out);
         if rejected {
             self.state = State::Rejected;
             return;
         }
-        let delay = self.backoff.next_delay();
-        if delay.is_zero() {
+        // The silence was wait enough.
+        let delay = self.pace.next_delay(now.tick);
+        if delay.is_zero() || stalled {
             self.connect(out);
         } else {
             let until = now.tick + delay;
@@ -311,11 +310,11 @@ impl Machine {
     fn changed(&mut self, reconnect: bool, out: &mut Vec<Output>) {
         match self.state {
             State::Rejected | State::BackingOff { .. } => {
-                self.backoff.reset();
+                self.pace.reset();
                 self.connect(out);
             }
             State::Starting | State::Silent { .. } | State::Recording { .. } if reconnect => {
-                self.backoff.reset();
+                self.pace.reset();
                 self.state = State::Moving;
                 out.push(Output::Disconnect);
             }

@@ -183,14 +183,31 @@ impl Bed {
         footage(&self.archive_root(), &segments, &spec.video)
     }
 
-    /// Returns when the channel has frames on disk by its heartbeat.
+    /// Returns when the channel's current assignment has frames on disk.
     pub(crate) async fn records(&self, n: u32) {
-        let healthy = async || {
-            let row = self.tables.assignment(&channel(n)).await.unwrap();
-            row.is_some_and(|row| row.heartbeat.heartbeat_at.is_some() && row.heartbeat.last_error.is_none())
-        };
-        eventually("the channel records", healthy).await;
+        let row = self.tables.assignment(&channel(n)).await.unwrap().unwrap();
+        let open = format!("_{}.part", row.assignment.generation);
+        let folder = self.spool().join(task().folder()).join(channel(n).prefix());
+        let is_open = |path: &Path| path.to_str().unwrap().ends_with(&open);
+        eventually("the channel records", async || {
+            files(&folder).iter().any(|path| is_open(path))
+        })
+        .await;
     }
+}
+
+/// All files below a folder; none while it does not exist.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
 }
 
 impl Running {

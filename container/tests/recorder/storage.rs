@@ -1,14 +1,14 @@
 //! Archives and disks that fail: nothing is lost uncounted.
 
 use crate::archives::{Mood, Moody};
-use crate::bed::{Bed, eventually, task};
+use crate::bed::{Bed, eventually, files, task};
 use domain::alert::Severity;
 use domain::coverage::{State, coverage};
 use domain::settings::RecordingSettings;
 use domain::{GapCause, TaskArn};
 use simulator::rtsp::StreamSpec;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -21,20 +21,6 @@ async fn one_channel() -> Bed {
     };
     bed.assign(&assignment).await;
     bed
-}
-
-/// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }
 
 fn recordings(bed: &Bed) -> usize {

@@ -65,11 +65,7 @@ async fn with_fault(fault: StreamFault, trouble: Duration) -> (Missing, Gap) {
         hole.from > from - MARGIN,
         "{hole:?} begins with the fault at {from}"
     );
-    // A reconnect may have just failed when the trouble ends: one backoff more.
-    assert!(
-        hole.to < until + MARGIN + SignedDuration::from_secs(10),
-        "{hole:?} ends soon after {until}"
-    );
+    assert!(hole.to < until + MARGIN, "{hole:?} ends soon after {until}");
     let (gaps, segments) = (bed.gaps(1).await, bed.segments(1).await);
     let (first, last) = (segments[0].start, segments.last().unwrap().end());
     let unexplained = coverage(&segments, &gaps, first, last);

@@ -11,6 +11,7 @@ mod instance;
 mod machine;
 mod processes;
 mod show;
+mod spool;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;

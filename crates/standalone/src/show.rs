@@ -27,6 +27,11 @@ pub(crate) fn time_span(span: SignedDuration) -> String {
     }
 }
 
+/// `999 B`, `12.3 MB`: powers of 1000.
+pub(crate) fn bytes(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}
+
 /// How long ago something was; `never` when it was not.
 pub(crate) fn ago(then: Option<Timestamp>, now: Timestamp) -> String {
     then.map_or_else(

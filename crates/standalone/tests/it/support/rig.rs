@@ -83,10 +83,11 @@ impl Rig {
         self.simulator.control().apply(operation).unwrap();
     }
 
-    /// What `millrace status --json` says; empty while there are no tables yet.
+    /// The channels that `millrace status --json` shows; none while there are no tables yet.
     pub(crate) async fn status(&self) -> Vec<Value> {
         let output = self.command("status").arg("--json").output().await.unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        status["channels"].as_array().cloned().unwrap_or_default()
     }
 
     /// The channel of a device in the status.

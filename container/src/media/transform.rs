@@ -1,9 +1,9 @@
 //! Pictures and sound that must change: ffmpeg children, and what becomes of their deaths.
 //!
 //! ```text
-//! frames ─▶ backlog ─▶ fragments ─stdin▶ ffmpeg ─stdout▶ samples ─▶ frames, on the same media clock
+//! frames ─▶ waiting ─▶ fragments ─stdin▶ ffmpeg ─stdout▶ samples ─▶ frames, on the same media clock
 //!              ▲                                            │
-//!              └── replay: from the last key frame whose pictures are not all out yet
+//!              └── given: from the last key frame whose pictures are not all out yet
 //! ```
 //! The one idea: what a child was given and has not answered for is kept, so when it dies another one is given
 //! the same, told to put out only what is missing, and nothing is lost.
@@ -15,6 +15,7 @@ mod args;
 mod child;
 mod feed;
 mod g711;
+mod kept;
 mod stage;
 mod stills;
 
@@ -28,8 +29,8 @@ use child::Running;
 pub use feed::Source;
 use feed::Writer;
 use jiff::{SignedDuration, Timestamp};
+use kept::Kept;
 pub use stage::{Flow, Passed, Stage};
-use std::collections::VecDeque;
 use std::time::Duration;
 pub use stills::{Still, Stills};
 use tokio::time::Instant;
@@ -46,17 +47,12 @@ const RESTART_PAUSES: [Duration; 5] = [
     Duration::from_secs(5),
     Duration::from_secs(10),
 ];
-/// Frames that wait for a child: beyond, taking more has to wait. Two seconds at 25 a second.
-const BACKLOG_MAX: usize = 50;
 /// What a child may keep to itself until it is given more: two access units of sound at 8 kHz, one picture a second.
 const HELD_BACK: SignedDuration = SignedDuration::from_secs(2);
 /// After so many deaths in a row without an answer, what the child was given is the likely reason, and given up.
 const POISON_AFTER: usize = 3;
 /// Sound may be so far behind; pictures that are not held back would close its segment without it.
 const LAG_MAX: SignedDuration = SignedDuration::from_secs(1);
-/// Bytes kept for the next child: 20 s at 12 Mbit/s. Beyond, the oldest group of pictures is given up.
-const REPLAY_BYTES_MAX: usize = 32 * 1024 * 1024;
-
 /// What comes out of a transform.
 #[derive(Debug)]
 pub enum Output {
@@ -82,10 +78,7 @@ pub struct Transform {
     job: Job,
     source: Source,
     state: State,
-    /// Frames that no child has been given, oldest first.
-    backlog: VecDeque<Frame>,
-    /// Frames that the child has been given, from the last key frame that what is not out yet depends on.
-    replay: VecDeque<Frame>,
+    kept: Kept,
     last_out: Option<MediaTime>,
     failures: usize,
     closed: bool,
@@ -127,8 +120,7 @@ impl Transform {
             job,
             source,
             state: State::Pausing(Instant::now()),
-            backlog: VecDeque::new(),
-            replay: VecDeque::new(),
+            kept: Kept::default(),
             last_out: None,
             failures: 0,
             closed: false,
@@ -143,7 +135,7 @@ impl Transform {
 
     /// Takes a frame; it is worked on by [`Transform::next`].
     pub fn offer(&mut self, frame: Frame) {
-        self.backlog.push_back(frame);
+        self.kept.push(frame);
     }
 
     /// The child does not keep up: the caller should wait for [`Transform::next`] before it offers more. False
@@ -154,23 +146,19 @@ impl Transform {
             State::Running(_) => true,
             State::Ended => false,
         };
-        is_active && (self.is_full() || self.unanswered() > LAG_MAX)
+        is_active && (self.is_full() || self.sound_behind() > LAG_MAX)
     }
 
     /// More frames wait than a child should ever be behind.
     pub fn is_full(&self) -> bool {
-        self.backlog.len() > BACKLOG_MAX
+        self.kept.is_full()
     }
 
-    /// How much sound has not come out. Pictures may be far apart, and kept longer than they are unanswered.
-    fn unanswered(&self) -> SignedDuration {
-        let oldest = self.replay.front().or(self.backlog.front());
-        let newest = self.backlog.back().or(self.replay.back());
-        match (&self.source, oldest, newest) {
-            (Source::Sound { .. }, Some(oldest), Some(newest)) => {
-                newest.time.since_start() - oldest.time.since_start()
-            }
-            (Source::Sound { .. } | Source::Pictures(_), _, _) => SignedDuration::ZERO,
+    /// How much sound has not come out. Pictures may be far apart, and are kept longer than they are unanswered.
+    fn sound_behind(&self) -> SignedDuration {
+        match self.source {
+            Source::Sound { .. } => self.kept.span(),
+            Source::Pictures(_) => SignedDuration::ZERO,
         }
     }
 
@@ -182,14 +170,14 @@ impl Transform {
     /// Feeds the child and waits for what comes out. Cancel-safe. Waits for ever when there is nothing to do.
     pub async fn next(&mut self) -> Output {
         loop {
-            self.bound_replay();
+            self.kept.bound();
             match &mut self.state {
                 State::Ended if self.told => std::future::pending().await,
                 State::Ended => {
                     self.told = true;
                     return Output::End;
                 }
-                State::Pausing(_) if self.backlog.is_empty() && self.replay.is_empty() => {
+                State::Pausing(_) if self.kept.is_empty() => {
                     if !self.closed {
                         std::future::pending::<()>().await;
                     }
@@ -220,10 +208,7 @@ impl Transform {
             debt: Debt::default(),
             announced: false,
         }));
-        // What the last child was given and did not answer comes first.
-        while let Some(frame) = self.replay.pop_back() {
-            self.backlog.push_front(frame);
-        }
+        self.kept.give_again();
         Ok(())
     }
 
@@ -233,8 +218,10 @@ impl Transform {
             Turn::Out(Some(item)) => Ok(self.answered(item?)),
             Turn::Out(None) => self.ended().map(|()| None),
             Turn::Fed(result) => {
-                let given = self.backlog.pop_front();
-                self.replay.extend(given.filter(|_| self.job.loses_nothing()));
+                self.kept.was_given();
+                if !self.job.loses_nothing() {
+                    self.kept.forget_given();
+                }
                 result.map(|()| None)
             }
             Turn::Stuck(seconds) => Err(TransformError::Stuck { seconds }),
@@ -251,12 +238,8 @@ impl Transform {
             debt,
             ..
         } = child.as_mut();
-        while self
-            .backlog
-            .pop_front_if(|frame| !writer.accepts(frame))
-            .is_some()
-        {}
-        if self.closed && self.backlog.is_empty() {
+        self.kept.skip_until(|frame| writer.accepts(frame));
+        if self.closed && self.kept.next().is_none() {
             running.close_input();
             debt.since.get_or_insert_with(Instant::now);
         }
@@ -269,7 +252,7 @@ impl Transform {
         let (feed, outputs) = running.ends();
         let room = async {
             let feed = feed?;
-            let frame = self.backlog.front()?;
+            let frame = self.kept.next()?;
             feed.reserve().await.ok().map(|permit| (permit, frame))
         };
         tokio::select! {
@@ -303,7 +286,10 @@ impl Transform {
                     return None;
                 }
                 self.last_out = Some(time);
-                self.forget_answered(time);
+                match self.source {
+                    Source::Pictures(_) => self.kept.forget_pictures(time),
+                    Source::Sound { .. } => self.kept.forget(time),
+                }
                 Some(Output::Frame(self.frame(access, time)))
             }
         }
@@ -321,34 +307,6 @@ impl Transform {
             key: access.key,
             data: access.data,
             arrived_at: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    /// Nothing before the last key frame at or before `time` is needed again.
-    fn forget_answered(&mut self, time: MediaTime) {
-        let answered = |frame: &Frame| frame.time.since_start() <= time.since_start();
-        let needed = match self.source {
-            Source::Pictures(_) => self.replay.iter().rposition(|frame| frame.key && answered(frame)),
-            Source::Sound { .. } => self.replay.iter().rposition(answered).map(|last| last + 1),
-        };
-        self.replay.drain(..needed.unwrap_or(0));
-    }
-
-    /// Gives up the oldest groups of pictures when too much is kept: what is lost then follows the last picture
-    /// that came out, and no hole is in between.
-    fn bound_replay(&mut self) {
-        let frames = self.replay.iter().chain(&self.backlog);
-        let mut bytes: usize = frames.map(|frame| frame.data.len()).sum();
-        while bytes > REPLAY_BYTES_MAX {
-            let queue = if self.replay.is_empty() {
-                &mut self.backlog
-            } else {
-                &mut self.replay
-            };
-            let Some(oldest) = queue.pop_front() else {
-                return;
-            };
-            bytes -= oldest.data.len();
         }
     }
 
@@ -375,7 +333,7 @@ impl Transform {
         let again_in = RESTART_PAUSES[self.failures.min(RESTART_PAUSES.len() - 1)];
         self.failures += 1;
         if self.failures >= POISON_AFTER {
-            self.replay.clear();
+            self.kept.forget_given();
         }
         // One that does not work is not worth waiting for at the end.
         self.state = if self.closed && (!announced || self.failures >= POISON_AFTER) {

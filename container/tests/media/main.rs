@@ -4,6 +4,7 @@
 
 mod camera;
 mod harness;
+mod hostile;
 mod salvage;
 mod segmenter;
 mod segments;

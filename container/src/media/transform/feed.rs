@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 /// The track that a transform reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Pictures, on a clock of [`super::args::PICTURE_RATE`].
+    /// Pictures; the child has them on RTP's clock of 90 kHz.
     Pictures(VideoParams),
     /// G.711, which reaches the child as 16-bit PCM.
     Sound {

@@ -7,9 +7,8 @@ use crate::config::Config;
 use crate::{RecorderError, Summary, run};
 use anyhow::Context;
 use clap::ValueEnum;
-use domain::alert::Severity;
-use domain::ports::{Alerts, PortError};
-use domain::{Alert, TaskArn};
+use domain::TaskArn;
+use domain::ports::Alerts;
 use jiff::SignedDuration;
 use local::{Folder, Sqlite};
 use secrecy::SecretString;
@@ -197,19 +196,19 @@ fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Runs a recorder until it has nothing to record any more or a signal ends it: the first SIGTERM or SIGINT
+/// Runs a recorder, which tells people by `alerts`, until it has nothing to record any more or a signal ends it: the first SIGTERM or SIGINT
 /// drains, the second exits at once.
 ///
 /// # Errors
 /// It could not start; what it could not do later is in its log and its rows.
-pub fn main(args: Args) -> anyhow::Result<()> {
+pub fn main(args: Args, alerts: impl Alerts) -> anyhow::Result<()> {
     log_to_stderr(args.log_format, &args.log)?;
     // One thread serves many cameras; files and tables have the runtime's blocking threads.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let summary = runtime.block_on(serve(args));
+    let summary = runtime.block_on(serve(args, alerts));
     // A put that hangs in a blocking thread must not hold the process beyond its deadline.
     runtime.shutdown_background();
     let summary = summary?;
@@ -217,7 +216,7 @@ pub fn main(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(args: Args) -> anyhow::Result<Summary> {
+async fn serve(args: Args, alerts: impl Alerts) -> anyhow::Result<Summary> {
     let password = std::env::var(PASSWORD_ENV)
         .map(SecretString::from)
         .with_context(|| format!("reading the gateway's password from {PASSWORD_ENV}"))?;
@@ -238,12 +237,12 @@ async fn serve(args: Args) -> anyhow::Result<Summary> {
     let ended: Result<Summary, RecorderError> = match args.archive {
         ArchiveUrl::Folder(root) => {
             let archive = Folder::open(&root).await.context("opening the archive")?;
-            run(config, table, archive, LogAlerts, shutdown).await
+            run(config, table, archive, alerts, shutdown).await
         }
         #[cfg(feature = "s3")]
         ArchiveUrl::S3 { bucket, prefix } => {
             let archive = aws::s3::S3Archive::from_env(bucket, prefix).await;
-            run(config, table, archive, LogAlerts, shutdown).await
+            run(config, table, archive, alerts, shutdown).await
         }
     };
     Ok(ended?)
@@ -283,24 +282,6 @@ fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(shutdown)
-}
-
-/// Alerts as log lines: whoever runs recorders reads their logs.
-#[derive(Debug, Clone, Copy)]
-struct LogAlerts;
-
-impl Alerts for LogAlerts {
-    async fn send(&self, alert: &Alert) -> Result<(), PortError> {
-        let Alert {
-            subject, text, since, ..
-        } = alert;
-        match alert.severity {
-            Severity::Resolved => tracing::info!(alert = "resolved", subject, %since, "{text}"),
-            Severity::Warning => tracing::warn!(alert = "warning", subject, %since, "{text}"),
-            Severity::Critical => tracing::error!(alert = "critical", subject, %since, "{text}"),
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! Every part is a loop that can be dropped at any time; what must survive is on disk: open segments, closed
 //! ones, gap rows. A recorder that is killed leaves a spool which the next one takes up.
 
+mod alerts;
 mod backoff;
 mod board;
 mod channel;
@@ -25,6 +26,7 @@ mod supervisor;
 mod troubles;
 mod uploader;
 
+pub use alerts::LogAlerts;
 use config::Config;
 use context::Context;
 use domain::ports::{Alerts, Archive, GapsTable, TasksTable};

@@ -11,5 +11,5 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
-    recorder::cli::main(Cli::parse().args)
+    recorder::cli::main(Cli::parse().args, recorder::LogAlerts)
 }

@@ -1,8 +1,9 @@
 //! Telling people: a log line, and a webhook where one is configured.
 
 use anyhow::Context;
+use domain::Alert;
 use domain::ports::{Alerts, PortError};
-use domain::{Alert, Severity};
+use recorder::LogAlerts;
 use reqwest::{Client, StatusCode, Url};
 use std::time::Duration;
 
@@ -29,7 +30,17 @@ impl Outbox {
         };
         Ok(Self { webhook })
     }
+
+    /// The log, and the webhook of the environment if it names one.
+    pub(crate) fn from_env() -> anyhow::Result<Self> {
+        let url = std::env::var(WEBHOOK_ENV).ok().map(|url| url.parse()).transpose();
+        Self::new(url.with_context(|| format!("reading {WEBHOOK_ENV}"))?)
+    }
 }
+
+/// The environment variable by which recorders are told the webhook: its URL may hold a token, which an argv would
+/// show to other users.
+pub(crate) const WEBHOOK_ENV: &str = "MILLRACE_ALERT_WEBHOOK";
 
 fn tls() -> anyhow::Result<rustls::ClientConfig> {
     isapi::Tls::WebPki
@@ -39,14 +50,7 @@ fn tls() -> anyhow::Result<rustls::ClientConfig> {
 
 impl Alerts for Outbox {
     async fn send(&self, alert: &Alert) -> Result<(), PortError> {
-        let Alert {
-            subject, text, since, ..
-        } = alert;
-        match alert.severity {
-            Severity::Resolved => tracing::info!(alert = "resolved", subject, %since, "{text}"),
-            Severity::Warning => tracing::warn!(alert = "warning", subject, %since, "{text}"),
-            Severity::Critical => tracing::error!(alert = "critical", subject, %since, "{text}"),
-        }
+        LogAlerts.send(alert).await?;
         let Some((client, url)) = &self.webhook else {
             return Ok(());
         };

@@ -69,7 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Channels(args) => run_async(commands::channels::run(args)),
         Command::Segments(args) => run_async(commands::segments::run(args)),
         Command::Poll(args) => run_async(commands::poll::run(args)),
-        Command::Recorder(args) => recorder::cli::main(args),
+        Command::Recorder(args) => recorder::cli::main(args, alerts::Outbox::from_env()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "millrace", &mut std::io::stdout());
             Ok(())

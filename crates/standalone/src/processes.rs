@@ -4,6 +4,7 @@
 //! starts and the lock lives as long as the child does, whatever becomes of `millrace run`; who finds the lock free
 //! knows that the task has ended. The file's content says which process to signal.
 
+use crate::alerts::WEBHOOK_ENV;
 use crate::config::{Config, Gateway, PASSWORD_ENV};
 use anyhow::Context;
 use domain::ports::{PortError, Tasks};
@@ -19,6 +20,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use tokio::process::Command;
 use tokio::sync::Notify;
+use url::Url;
 
 /// The host of recorders on one machine. Clones share it.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ struct Inner {
     logs: PathBuf,
     arguments: Vec<String>,
     gateway: Gateway,
+    webhook: Option<Url>,
     ended: Notify,
 }
 
@@ -57,6 +60,7 @@ impl Processes {
             logs,
             arguments: arguments(config, gateway),
             gateway: gateway.clone(),
+            webhook: config.alert_webhook.clone(),
             ended: Notify::new(),
         };
         Ok(Self {
@@ -167,6 +171,7 @@ impl Inner {
             .args(["--task-arn", task.as_str()])
             .args(&self.arguments)
             .env(PASSWORD_ENV, self.gateway.password.expose_secret())
+            .envs(self.webhook.as_ref().map(|url| (WEBHOOK_ENV, url.as_str())))
             .stdin(Stdio::from(lock.try_clone()?))
             .stdout(Stdio::null())
             .stderr(Stdio::from(log))

@@ -4,6 +4,7 @@
 
 mod demo;
 mod gateway_weather;
+mod people;
 mod restart;
 mod support {
     pub(crate) mod archive;

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("recorder", &["aws", "domain", "local"]),
     (
         "standalone",
-        &["domain", "isapi", "local", "recorder", "simulator"],
+        &["aws", "domain", "isapi", "local", "recorder", "simulator"],
     ),
 ];
 

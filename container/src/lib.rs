@@ -26,7 +26,7 @@ mod supervisor;
 mod troubles;
 mod uploader;
 
-pub use alerts::LogAlerts;
+pub use alerts::{LogAlerts, RECORDINGS};
 use config::Config;
 use context::Context;
 use domain::ports::{Alerts, Archive, GapsTable, TasksTable};

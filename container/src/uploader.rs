@@ -5,6 +5,7 @@
 
 pub(crate) mod queue;
 
+use crate::alerts::RECORDINGS;
 use crate::backoff::{Backoff, pause};
 use crate::context::{Context, Counter};
 use crate::media::spool::{Pending, Spool};
@@ -205,6 +206,7 @@ async fn put<A: Archive>(archive: &A, pending: &Pending) -> Result<Stored, PortE
 fn archived(context: &Context, pending: &Pending, stored: Stored) {
     context.uploader.uploaded.add(1);
     tracing::info!(
+        target: RECORDINGS,
         object = %pending.object,
         bytes = pending.size_bytes,
         lag_ms = lag_ms(pending),

@@ -10,6 +10,7 @@ use super::hole::Coverage;
 use super::line::{Line, LineEvent};
 use super::machine::{Failure, Input, Machine, Notice, Output};
 use super::recording::{Recorded, Recording, chain};
+use crate::alerts::RECORDINGS;
 use crate::context::Context;
 use crate::media::frame::Track;
 use crate::media::pipeline::What;
@@ -254,6 +255,7 @@ impl Driver {
         if let Some(segment) = &pending.segment {
             let lost_packets = self.line.take_lost_packets();
             tracing::info!(
+                target: RECORDINGS,
                 channel = %segment.channel,
                 start = %segment.start,
                 duration_ms = segment.duration.as_millis(),

@@ -10,6 +10,7 @@ use anyhow::Context;
 use domain::ports::{PortError, Tasks};
 use domain::{Launch, LiveTask, TaskArn, TaskKind};
 use jiff::Timestamp;
+use recorder::RECORDINGS;
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::Notify;
 use url::Url;
@@ -36,8 +38,14 @@ struct Inner {
     arguments: Vec<String>,
     gateway: Gateway,
     webhook: Option<Url>,
+    log_filter: String,
     ended: Notify,
 }
+
+/// Which log lines are written; `millrace` and its recorders read the same variable.
+const LOG_ENV: &str = "MILLRACE_LOG";
+/// Logs of ended recorders are removed so long after their last line.
+const LOG_KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// What a task's file says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,6 +62,7 @@ impl Processes {
         for folder in [&tasks, &logs] {
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         }
+        sweep(&logs, &tasks).with_context(|| format!("removing old logs from {}", logs.display()))?;
         let inner = Inner {
             program,
             tasks,
@@ -61,6 +70,8 @@ impl Processes {
             arguments: arguments(config, gateway),
             gateway: gateway.clone(),
             webhook: config.alert_webhook.clone(),
+            log_filter: std::env::var(LOG_ENV)
+                .unwrap_or_else(|_| format!("info,retina=warn,mp4_atom=error,{RECORDINGS}=warn")),
             ended: Notify::new(),
         };
         Ok(Self {
@@ -95,6 +106,21 @@ fn arguments(config: &Config, gateway: &Gateway) -> Vec<String> {
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect()
+}
+
+fn sweep(logs: &Path, tasks: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(logs)? {
+        let entry = entry?;
+        let silent_for = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        let ended = entry
+            .path()
+            .file_stem()
+            .is_none_or(|task| !tasks.join(task).exists());
+        if ended && silent_for > LOG_KEEP {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Tasks for Processes {
@@ -171,6 +197,7 @@ impl Inner {
             .args(["--task-arn", task.as_str()])
             .args(&self.arguments)
             .env(PASSWORD_ENV, self.gateway.password.expose_secret())
+            .env(LOG_ENV, &self.log_filter)
             .envs(self.webhook.as_ref().map(|url| (WEBHOOK_ENV, url.as_str())))
             .stdin(Stdio::from(lock.try_clone()?))
             .stdout(Stdio::null())

@@ -3,6 +3,7 @@
 //! Flag = environment variable = field, one name end to end. The password has no flag: other users can read an
 //! argv.
 
+use crate::calm::Calm;
 use crate::config::Config;
 use crate::{RecorderError, Summary, run};
 use anyhow::Context;
@@ -203,12 +204,15 @@ fn time(text: &str) -> Result<Duration, String> {
 /// It could not start; what it could not do later is in its log and its rows.
 pub fn main(args: Args, alerts: impl Alerts) -> anyhow::Result<()> {
     log_to_stderr(args.log_format, &args.log)?;
+    let calm = Calm::default();
+    let napping = calm.clone();
     // One thread serves many cameras; files and tables have the runtime's blocking threads.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .on_thread_park(move || napping.nap())
         .build()?;
-    let summary = runtime.block_on(serve(args, alerts));
+    let summary = runtime.block_on(serve(args, calm, alerts));
     // A put that hangs in a blocking thread must not hold the process beyond its deadline.
     runtime.shutdown_background();
     let summary = summary?;
@@ -216,7 +220,7 @@ pub fn main(args: Args, alerts: impl Alerts) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(args: Args, alerts: impl Alerts) -> anyhow::Result<Summary> {
+async fn serve(args: Args, calm: Calm, alerts: impl Alerts) -> anyhow::Result<Summary> {
     let password = std::env::var(PASSWORD_ENV)
         .map(SecretString::from)
         .with_context(|| format!("reading the gateway's password from {PASSWORD_ENV}"))?;
@@ -232,6 +236,7 @@ async fn serve(args: Args, alerts: impl Alerts) -> anyhow::Result<Summary> {
         uploads_max: args.uploads_max,
         username: args.gateway_username,
         password,
+        calm,
     };
     let shutdown = shutdown_on_signals()?;
     let ended: Result<Summary, RecorderError> = match args.archive {

@@ -1,5 +1,6 @@
 //! What a recorder is told at its start; everything else it pulls.
 
+use crate::calm::Calm;
 use domain::TaskArn;
 use secrecy::SecretString;
 use std::num::NonZeroUsize;
@@ -27,4 +28,6 @@ pub struct Config {
     pub username: String,
     /// Its password.
     pub password: SecretString,
+    /// Shared with the runtime's `on_thread_park`, if it is to nap; see [`Calm`].
+    pub calm: Calm,
 }

@@ -14,6 +14,7 @@
 mod alerts;
 mod backoff;
 mod board;
+pub mod calm;
 mod channel;
 pub mod cli;
 pub mod config;
@@ -94,6 +95,8 @@ where
     A: Archive,
     L: Alerts,
 {
+    // Until the first pull has been answered, every turn of the loop counts.
+    let starting = config.calm.urgent();
     let (context, on_disk) = spawn_blocking(move || {
         let context = Context::open(config, &shutdown)?;
         let on_disk = estates::take_up(&context)?;
@@ -101,7 +104,8 @@ where
     })
     .await??;
     let work = async {
-        supervisor::supervise(&context, &table, on_disk).await;
+        supervisor::supervise(&context, &table, on_disk, starting).await;
+        let _stopping = context.config.calm.urgent();
         context.uploader.hurry();
         tokio::join!(context.uploader.emptied(), context.journal.emptied());
     };

@@ -6,6 +6,7 @@
 mod plan;
 
 use crate::board::Which;
+use crate::calm::Urgent;
 use crate::channel::driver::{self, Command, Ended};
 use crate::channel::hole::first_hole;
 use crate::context::Context;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// The longest wait for the table's answer.
@@ -37,7 +38,12 @@ const COMMANDS_MAX: usize = 8;
 
 /// Records what is assigned, until `hurry` is cancelled or nothing has been assigned for the grace; then drains
 /// the channels. Uploads and rows are still on their way when it returns.
-pub(crate) async fn supervise<T: TasksTable + GapsTable>(context: &Arc<Context>, table: &T, on_disk: OnDisk) {
+pub(crate) async fn supervise<T: TasksTable + GapsTable>(
+    context: &Arc<Context>,
+    table: &T,
+    on_disk: OnDisk,
+    starting: Urgent,
+) {
     let mut supervisor = Supervisor {
         context,
         table,
@@ -48,7 +54,10 @@ pub(crate) async fn supervise<T: TasksTable + GapsTable>(context: &Arc<Context>,
         looks: FuturesUnordered::new(),
         assigned_at: Instant::now(),
     };
+    supervisor.pull().await;
+    drop(starting);
     supervisor.pull_until_the_end().await;
+    let _stopping = context.config.calm.urgent();
     supervisor.drain().await;
 }
 
@@ -82,7 +91,8 @@ struct Look {
 
 impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
     async fn pull_until_the_end(&mut self) {
-        let mut pulls = tokio::time::interval(self.context.config.pull_interval);
+        let every = self.context.config.pull_interval;
+        let mut pulls = interval_at(Instant::now() + every, every);
         pulls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shutdown = self.context.hurry.clone();
         loop {

@@ -179,7 +179,7 @@ async fn work<A: Archive>(context: &Context, archive: &A) -> Infallible {
     let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX, rand::random());
     loop {
         let pending = context.uploader.next(context).await;
-        match put(archive, &pending).await {
+        match put(context, archive, &pending).await {
             Ok(stored) => {
                 backoff.reset();
                 archived(context, &pending, stored);
@@ -196,8 +196,9 @@ async fn work<A: Archive>(context: &Context, archive: &A) -> Infallible {
     }
 }
 
-async fn put<A: Archive>(archive: &A, pending: &Pending) -> Result<Stored, PortError> {
+async fn put<A: Archive>(context: &Context, archive: &A, pending: &Pending) -> Result<Stored, PortError> {
     let within = PUT_WITHIN + Duration::from_secs(pending.size_bytes / PUT_BYTES_PER_SECOND);
+    let _urgent = context.config.calm.urgent();
     timeout(within, archive.put(&pending.object, &pending.file, &pending.meta))
         .await
         .unwrap_or_else(|late| Err(PortError::unknown(format!("storing {}", pending.object), late)))

@@ -11,6 +11,7 @@ use super::line::{Line, LineEvent};
 use super::machine::{Failure, Input, Machine, Notice, Output};
 use super::recording::{Recorded, Recording, chain};
 use crate::alerts::RECORDINGS;
+use crate::calm::Urgent;
 use crate::context::Context;
 use crate::media::frame::Track;
 use crate::media::pipeline::What;
@@ -96,6 +97,10 @@ struct Driver {
     inputs: VecDeque<Input>,
     /// When an ffmpeg child died last, of those that people were told of.
     transform_failed_at: Option<Instant>,
+    /// Frames are being recorded, in this session.
+    started: bool,
+    /// While the channel connects, waits for its first frame, or is transformed.
+    urgent: Option<Urgent>,
     stopping: bool,
     drained: bool,
 }
@@ -135,6 +140,8 @@ impl Driver {
             timer: Box::pin(sleep_until(Instant::now() + FAR_AWAY)),
             inputs: VecDeque::new(),
             transform_failed_at: None,
+            started: false,
+            urgent: None,
             stopping: false,
             drained: false,
         }
@@ -215,7 +222,11 @@ impl Driver {
     /// Hands on what became of the frames; the failure, if recording cannot go on.
     fn take(&mut self, recorded: Recorded) -> Result<(), Failure> {
         match recorded {
-            Recorded::Started(at) => self.inputs.push_back(Input::Started(at)),
+            Recorded::Started(at) => {
+                self.started = true;
+                self.set_urgency();
+                self.inputs.push_back(Input::Started(at));
+            }
             Recorded::Stopped(at, cause) => self.inputs.push_back(Input::Stopped(at, cause)),
             Recorded::Complete(pending) => self.complete(*pending),
             Recorded::TransformFailed(what, error, again_in) => {
@@ -286,6 +297,9 @@ impl Driver {
 
     async fn hang_up(&mut self) {
         self.line = Line::Down;
+        self.started = false;
+        let _closing = self.context.config.calm.urgent();
+        self.urgent = None;
         for recorded in self.recording.finish().await {
             if let Err(failure) = self.take(recorded) {
                 tracing::error!(channel = %self.assignment.key, error = failure.text, "end of a recording not closed");
@@ -308,7 +322,14 @@ impl Driver {
         }
     }
 
+    /// Frames that are only copied can wait a moment; a transform lives on what comes through its pipes.
+    fn set_urgency(&mut self) {
+        let calm = self.started && !self.assignment.settings.needs_transform();
+        self.urgent = (!calm).then(|| self.context.config.calm.urgent());
+    }
+
     fn connect(&mut self) {
+        self.set_urgency();
         self.line = Line::connect(&self.context, self.assignment.media_url.clone());
     }
 
@@ -340,11 +361,14 @@ impl Driver {
             return;
         }
         tracing::info!(channel = %new.key, moved, reset, "channel is told to record otherwise");
+        if let Ok((_, gateway)) = gateway_of(&new.media_url) {
+            self.context.gate.reopen(&gateway);
+        }
         if reset {
             self.recording.change(new.settings.clone());
         }
-        if let Ok((_, gateway)) = gateway_of(&new.media_url) {
-            self.context.gate.reopen(&gateway);
+        if self.started {
+            self.set_urgency();
         }
         self.inputs.push_back(Input::Changed { reconnect: moved });
     }

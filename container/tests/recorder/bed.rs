@@ -6,6 +6,7 @@ use domain::ports::{Archive, GapsTable, Put, TasksTable};
 use domain::{Assignment, ChannelKey, DeviceState, Gap, Generation, RecordingSettings, SegmentKey, TaskArn};
 use jiff::Timestamp;
 use local::Folder;
+use recorder::calm::Calm;
 use recorder::config::Config;
 use recorder::{RecorderError, Summary};
 use secrecy::SecretString;
@@ -125,6 +126,7 @@ impl Bed {
             uploads_max: NonZeroUsize::new(2).unwrap(),
             username: USER.to_owned(),
             password: SecretString::from(PASSWORD),
+            calm: Calm::default(),
         }
     }
 

@@ -60,11 +60,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let machine = Machine::open(config.clone()).await?;
     let archive = AnyArchive::open(&config.archive).await?;
     let started_at = Timestamp::now();
-    let mut wanted_since: BTreeMap<ChannelKey, Timestamp> = BTreeMap::new();
+    let mut wanted: BTreeMap<ChannelKey, summary::Wanted> = BTreeMap::new();
     let interrupted = tokio::select! {
         () = machine.poll_for_ever(|_| {}) => false,
         () = machine.dispatch_for_ever(|_| {}) => false,
-        played = play(&args, &script, &simulator, &machine, &mut wanted_since) => played.map(|()| false)?,
+        played = play(&args, &script, &simulator, &machine, &mut wanted) => played.map(|()| false)?,
         signal = tokio::signal::ctrl_c() => signal.map(|()| true)?,
     };
     let ended_at = Timestamp::now();
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     simulator.shutdown().await;
 
     let period = summary::Period { started_at, ended_at };
-    let summary = summary::summarize(&archive, machine.table(), &wanted_since, &script, &period).await?;
+    let summary = summary::summarize(&archive, machine.table(), &wanted, &script, &period).await?;
     writeln!(out, "\n{}", summary.render())?;
     writeln!(
         out,
@@ -85,7 +85,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     )?;
     writeln!(
         out,
-        "  millrace segments --data {} {} 1\n",
+        "  {} segments --data {} {} 1\n",
+        std::env::args().next().unwrap_or_else(|| "millrace".to_owned()),
         args.data.display(),
         script::GATE
     )?;
@@ -164,7 +165,7 @@ async fn play(
     script: &Script,
     simulator: &Simulator,
     machine: &Machine,
-    wanted_since: &mut BTreeMap<ChannelKey, Timestamp>,
+    wanted: &mut BTreeMap<ChannelKey, summary::Wanted>,
 ) -> anyhow::Result<()> {
     machine.apply_settings().await?;
     let live = Live::new(args.seconds);
@@ -177,9 +178,12 @@ async fn play(
         }
         let fleet = observe(machine.table(), Timestamp::now(), SignedDuration::from_secs(10)).await?;
         for channel in &fleet {
-            wanted_since
+            wanted
                 .entry(channel.key.clone())
-                .or_insert(channel.wanted_since);
+                .or_insert_with(|| summary::Wanted {
+                    name: format!("{} {}", channel.device_name, channel.key.channel),
+                    since: channel.wanted_since,
+                });
         }
         live.show(second, &fleet);
         sleep_until(start + Duration::from_secs(u64::from(second) + 1)).await;

@@ -19,6 +19,14 @@ pub(super) struct Period {
     pub(super) ended_at: Timestamp,
 }
 
+/// A channel that was wanted at some time of the demo.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The device's name and the channel's id, as people call it.
+    pub(super) name: String,
+    pub(super) since: Timestamp,
+}
+
 /// The whole summary.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +41,7 @@ pub(super) struct Summary {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Channel {
+    name: String,
     segments: Vec<String>,
     wanted_seconds: f64,
     recorded_seconds: f64,
@@ -73,14 +82,15 @@ const HOLE_MIN: SignedDuration = SignedDuration::from_millis(1000);
 pub(super) async fn summarize<T: GapsTable>(
     archive: &AnyArchive,
     table: &T,
-    wanted_since: &BTreeMap<ChannelKey, Timestamp>,
+    wanted: &BTreeMap<ChannelKey, Wanted>,
     script: &Script,
     period: &Period,
 ) -> anyhow::Result<Summary> {
     let mut channels = BTreeMap::new();
-    for (key, since) in wanted_since {
+    for (key, Wanted { name, since }) in wanted {
         let history = history(archive, table, key, *since, period.ended_at).await?;
         let channel = Channel {
+            name: name.clone(),
             segments: history
                 .segments
                 .iter()
@@ -137,9 +147,9 @@ fn check(trouble: &Trouble, channels: &BTreeMap<String, Channel>) -> Checked {
 impl Summary {
     /// For people.
     pub(super) fn render(&self) -> String {
-        let rows = self.channels.iter().map(|(key, channel)| {
+        let rows = self.channels.values().map(|channel| {
             vec![
-                key.clone(),
+                channel.name.clone(),
                 channel.segments.len().to_string(),
                 format!(
                     "{:.0} of {:.0} s",
@@ -152,18 +162,32 @@ impl Summary {
         text.push_str("\n\n");
         for Checked { trouble, found } in &self.troubles {
             let verdict = match found {
-                Some(Found::Gap(cause)) => format!("✓ {} {}: {cause}", trouble.channel, trouble.what),
+                Some(Found::Gap(cause)) => {
+                    format!("✓ {} {}: {cause}", self.name(&trouble.channel), trouble.what)
+                }
                 Some(Found::NothingLost) => {
-                    format!("✓ {} {}: less than a second lost", trouble.channel, trouble.what)
+                    format!(
+                        "✓ {} {}: less than a second lost",
+                        self.name(&trouble.channel),
+                        trouble.what
+                    )
                 }
                 None => format!(
                     "✗ {} {}: no gap with the right cause",
-                    trouble.channel, trouble.what
+                    self.name(&trouble.channel),
+                    trouble.what
                 ),
             };
             writeln!(text, "{verdict}").expect("writing to a string cannot fail");
         }
         text
+    }
+
+    fn name(&self, key: &ChannelKey) -> String {
+        let key = key.to_string();
+        self.channels
+            .get(&key)
+            .map_or(key.clone(), |channel| channel.name.clone())
     }
 
     /// What is not as it should be.
@@ -184,7 +208,8 @@ impl Summary {
         problems.extend(unseen.map(|checked| {
             format!(
                 "{} {}: not in the summary",
-                checked.trouble.channel, checked.trouble.what
+                self.name(&checked.trouble.channel),
+                checked.trouble.what
             )
         }));
         problems

@@ -52,6 +52,10 @@ pub(crate) struct Options {
         conflicts_with = "gateway_fingerprint"
     )]
     pub(crate) gateway_ca: Option<PathBuf>,
+    /// How many devices a page of the gateway's list is asked for, 1 to 100; for a gateway that caps its pages lower,
+    /// whose list would otherwise look incomplete [default: 100].
+    #[arg(long, env = "MILLRACE_GATEWAY_DEVICES_PER_PAGE", value_name = "N")]
+    pub(crate) gateway_devices_per_page: Option<u32>,
     /// How often the gateway is polled [default: 1m].
     #[arg(long, env = "MILLRACE_POLL_INTERVAL", value_name = "TIME")]
     pub(crate) poll_interval: Option<SignedDuration>,
@@ -121,6 +125,7 @@ pub(crate) struct Gateway {
     pub(crate) username: String,
     pub(crate) password: SecretString,
     pub(crate) tls: isapi::Tls,
+    pub(crate) devices_per_page: Option<u32>,
 }
 
 /// What recorders are told.
@@ -238,6 +243,7 @@ impl Options {
             gateway_password_file,
             gateway_fingerprint,
             gateway_ca,
+            gateway_devices_per_page,
             poll_interval,
             offline_grace,
             mass_removal_percent,
@@ -301,6 +307,7 @@ fn gateway(options: &Options) -> anyhow::Result<Option<Gateway>> {
         username,
         password,
         tls,
+        devices_per_page: options.gateway_devices_per_page,
     }))
 }
 

@@ -142,6 +142,7 @@ fn config(args: &Args, simulator: &Simulator) -> anyhow::Result<Config> {
         username: simulator.username().to_owned(),
         password: simulator.password().to_owned().into(),
         tls: isapi::Tls::WebPki,
+        devices_per_page: None,
     };
     let options = Options {
         data: Some(args.data.clone()),

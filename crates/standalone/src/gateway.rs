@@ -7,5 +7,6 @@ use anyhow::Context;
 pub(crate) fn client(gateway: &Gateway) -> anyhow::Result<isapi::Client> {
     let mut config = isapi::Config::new(gateway.url.clone(), &gateway.username, gateway.password.clone());
     config.tls = gateway.tls.clone();
+    config.devices_per_page = gateway.devices_per_page.unwrap_or(config.devices_per_page);
     isapi::Client::new(config).context("preparing the gateway's client")
 }

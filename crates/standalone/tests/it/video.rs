@@ -94,13 +94,16 @@ async fn every_frame_is_there_but_for_the_injected_holes_and_each_hole_has_its_r
     let frozen_at = Timestamp::now();
     rig.apply(video("FREEZE", Some(StreamFault::Freeze)));
     second(17).await;
+    wait_for_millisecond(500).await;
     rig.apply(video("DROP", None));
     let dropped_until = Timestamp::now();
     second(30).await;
+    wait_for_millisecond(500).await;
     rig.apply(video("FREEZE", None));
     let frozen_until = Timestamp::now();
     second(35).await;
     let recorder = rig.recorder_pid("KILL").await;
+    wait_for_millisecond(100).await;
     let killed_at = Timestamp::now();
     signal(recorder, Signal::KILL);
     second(45).await;
@@ -151,6 +154,14 @@ async fn every_frame_is_there_but_for_the_injected_holes_and_each_hole_has_its_r
     for hole in holes {
         check(&rig, &hole).await;
     }
+}
+
+/// Waits for a part of the wall clock's second. Key frames are on air at whole seconds, and what comes back just too
+/// late for one waits for the next: on a busy machine that would be chance.
+async fn wait_for_millisecond(wanted: i64) {
+    let now = Timestamp::now().as_millisecond().rem_euclid(1000);
+    let wait = (wanted - now).rem_euclid(1000);
+    tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap())).await;
 }
 
 async fn check(rig: &Rig, injected: &Injected) {

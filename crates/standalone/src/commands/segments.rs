@@ -3,6 +3,7 @@
 use super::status::open;
 use crate::archive::{AnyArchive, History, history};
 use crate::config::{Config, Options};
+use crate::fleet::{Standing, observe};
 use crate::show;
 use anyhow::bail;
 use domain::coverage::{Span, State, recorded_time};
@@ -43,17 +44,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let archive = AnyArchive::open(&config.archive).await?;
     let key = ChannelKey::new(DeviceIndex::new(args.device), args.channel.as_str());
     let history = history(&archive, &table, &key, args.from, args.to).await?;
+    let fleet = observe(&table, Timestamp::now(), config.dispatch.heartbeat_stale).await?;
+    let recording_now = fleet
+        .iter()
+        .any(|channel| channel.key == key && channel.standing == Standing::Recording);
     let mut out = std::io::stdout();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &as_json(&key, &history))?;
+        serde_json::to_writer_pretty(&mut out, &as_json(&key, &history, recording_now))?;
         writeln!(out)?;
     } else {
-        write!(out, "{}", render(&key, &history))?;
+        write!(out, "{}", render(&key, &history, recording_now))?;
     }
     Ok(())
 }
 
-fn as_json(key: &ChannelKey, history: &History) -> serde_json::Value {
+fn as_json(key: &ChannelKey, history: &History, recording_now: bool) -> serde_json::Value {
     let segments: Vec<String> = history
         .segments
         .iter()
@@ -61,20 +66,30 @@ fn as_json(key: &ChannelKey, history: &History) -> serde_json::Value {
         .collect();
     json!({
         "channel": key,
+        "recordingNow": recording_now,
         "recordedSeconds": recorded_time(&history.spans).as_secs_f64(),
         "spans": history.spans,
         "segments": segments,
     })
 }
 
-fn render(key: &ChannelKey, history: &History) -> String {
+fn render(key: &ChannelKey, history: &History, recording_now: bool) -> String {
+    let newest = history
+        .spans
+        .last()
+        .filter(|_| recording_now)
+        .map(|span| span.start);
     let rows = history.spans.iter().map(|span| {
         let Span { start, end, state } = span;
         vec![
             show::local(*start),
             show::local(*end),
             show::time_span(span.duration()),
-            describe(*state),
+            if newest == Some(*start) && *state == State::Unexplained {
+                "being recorded, not in the archive yet".to_owned()
+            } else {
+                describe(*state)
+            },
         ]
     });
     let table = show::table(&["FROM", "TO", "FOR", ""], rows);
@@ -130,5 +145,29 @@ mod tests {
         assert!((7199..=7201).contains(&ago));
         assert!(when("2026-11-21 08:00").is_ok());
         assert!(when("soon").is_err());
+    }
+
+    #[test]
+    fn the_newest_seconds_of_a_running_recording_are_not_called_lost() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let span = |start, end, state| Span {
+            start: at(start),
+            end: at(end),
+            state,
+        };
+        let spans = vec![
+            span(0, 10, State::Unexplained),
+            span(10, 40, State::Recorded),
+            span(40, 60, State::Unexplained),
+        ];
+        let history = History {
+            segments: Vec::new(),
+            spans,
+        };
+        let lines = |recording_now| {
+            let text = render(&ChannelKey::new("A", "1"), &history, recording_now);
+            text.matches("nothing says why").count()
+        };
+        assert_eq!((lines(true), lines(false)), (1, 2));
     }
 }

@@ -177,6 +177,28 @@ impl Rig {
     }
 }
 
+/// A failed test leaves no recorder behind: they outlive `millrace run` by design.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.data().join("tasks"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            // A file whose lock is free belongs to a recorder that has ended, and its number perhaps to another.
+            if std::fs::File::open(entry.path()).is_ok_and(|task| task.try_lock().is_ok()) {
+                continue;
+            }
+            let record: Value = serde_json::from_str(&read(&entry.path())).unwrap_or_default();
+            let pid = record["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+                // It may have ended meanwhile.
+                _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
+
 fn read(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }

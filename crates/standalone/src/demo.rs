@@ -58,6 +58,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let config = config(&args, &simulator)?;
     let machine = Machine::open(config.clone()).await?;
+    machine.apply_settings().await?;
     let archive = AnyArchive::open(&config.archive).await?;
     let started_at = Timestamp::now();
     let mut wanted: BTreeMap<ChannelKey, summary::Wanted> = BTreeMap::new();
@@ -168,7 +169,6 @@ async fn play(
     machine: &Machine,
     wanted: &mut BTreeMap<ChannelKey, summary::Wanted>,
 ) -> anyhow::Result<()> {
-    machine.apply_settings().await?;
     let live = Live::new(args.seconds);
     let start = Instant::now();
     let mut steps = script.steps.iter().peekable();

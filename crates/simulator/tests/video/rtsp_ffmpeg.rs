@@ -81,7 +81,8 @@ async fn record_and_check(codec: Codec, audio: AudioCodec, names: [&str; 2]) {
     let indexes: Vec<u32> = read.iter().map(|frame| frame.index.unwrap()).collect();
     assert!(indexes.len() >= 50, "{} frames", indexes.len());
     assert_consecutive(&indexes, video.frames);
-    for pair in read.windows(2) {
+    // ffmpeg starts its clock anew when the first sender report arrives, on a busy machine after the first frames.
+    for pair in read[25..].windows(2) {
         assert_eq!(pair[1].pts_ms - pair[0].pts_ms, 40);
     }
 }

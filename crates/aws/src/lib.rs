@@ -1,4 +1,7 @@
 //! The ports on AWS, a cargo feature per service, so that a binary compiles only the SDKs it talks to.
 
+mod client;
 #[cfg(feature = "s3")]
 pub mod s3;
+
+pub use client::config_from_env;

@@ -51,7 +51,7 @@ impl S3Archive {
     /// An archive with region, credentials and endpoint from where the AWS SDK and command line look for them:
     /// environment, profile, ECS task role, instance role.
     pub async fn from_env(bucket: impl Into<String>, prefix: impl AsRef<str>) -> Self {
-        Self::new(client::from_env().await, bucket, prefix)
+        Self::new(client::new(&crate::config_from_env().await), bucket, prefix)
     }
 
     fn key(&self, key: &ObjectKey) -> String {

@@ -13,6 +13,7 @@ pub mod channel;
 #[cfg(any(test, feature = "fakes"))]
 pub mod contract;
 pub mod coverage;
+pub mod credentials;
 pub mod device;
 pub mod dispatch;
 #[cfg(any(test, feature = "fakes"))]

@@ -1,4 +1,4 @@
-//! Coverage: for any range, every instant is recorded, or a gap with a cause, or unexplained.
+//! Coverage: for any range, every instant is recorded, or a gap with a cause, or not wanted, or unexplained.
 //!
 //! Segments are the truth and win over gap rows (a gap row is a recorder's belief; two recorders of one channel
 //! may disagree). What neither explains is [`State::Unexplained`]: it should not exist, so it is shown.
@@ -7,6 +7,12 @@ use crate::gap::{Gap, GapCause};
 use crate::segment::SegmentKey;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+mod totals;
+
+pub use totals::Totals;
 
 /// A stretch of one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,32 +44,57 @@ impl Span {
     }
 }
 
-/// Holes shorter than this between two segments are the rounding of their names to milliseconds and the
+/// Holes no longer than this beside a segment are the rounding of their names to milliseconds and the
 /// camera's jitter, not losses.
 pub const JOIN: SignedDuration = SignedDuration::from_millis(100);
 
 /// Divides `[from, to)` into spans, in order and without holes. Segments and gaps may come in any order and
 /// overlap. An open gap lasts until `to`; where two gaps overlap, the one that starts later explains more.
+/// Takes time in proportion to n log n.
 pub fn coverage(segments: &[SegmentKey], gaps: &[Gap], from: Timestamp, to: Timestamp) -> Vec<Span> {
     let mut spans = Vec::new();
+    let mut reasons = Reasons::new(gaps, to);
     let mut at = from;
     for (start, end) in recorded(segments, from, to) {
-        explain(gaps, at, start, to, &mut spans);
+        reasons.explain(at, start, &mut spans);
         push(&mut spans, start, end, State::Recorded);
         at = end;
     }
-    explain(gaps, at, to, to, &mut spans);
-    spans
+    reasons.explain(at, to, &mut spans);
+    without_slivers(&spans)
+}
+
+/// What is unexplained outside all of `wanted` was not wanted: nobody had asked for it yet, or nobody did any more.
+/// The intervals may come in any order and overlap.
+pub fn with_wanted(spans: &[Span], wanted: &[Range<Timestamp>]) -> Vec<Span> {
+    let mut wanted = wanted.to_vec();
+    wanted.sort_by_key(|interval| interval.start);
+    let mut told = Vec::new();
+    let mut next = wanted.iter().peekable();
+    for span in spans {
+        if span.state != State::Unexplained {
+            push(&mut told, span.start, span.end, span.state);
+            continue;
+        }
+        let mut at = span.start;
+        while at < span.end {
+            while next.next_if(|interval| interval.end <= at).is_some() {}
+            let Some(interval) = next.peek().filter(|interval| interval.start < span.end) else {
+                push(&mut told, at, span.end, State::Gap(GapCause::NotWanted));
+                break;
+            };
+            let (start, end) = (interval.start.max(at), interval.end.min(span.end).max(at));
+            push(&mut told, at, start, State::Gap(GapCause::NotWanted));
+            push(&mut told, start, end, State::Unexplained);
+            at = end;
+        }
+    }
+    told
 }
 
 /// How much of `spans` is recorded.
 pub fn recorded_time(spans: &[Span]) -> SignedDuration {
-    spans
-        .iter()
-        .filter(|span| span.state == State::Recorded)
-        .fold(SignedDuration::ZERO, |sum, span| {
-            sum.saturating_add(span.duration())
-        })
+    Totals::of(spans).recorded
 }
 
 /// The recorded stretches within `[from, to)`, joined where they touch.
@@ -73,7 +104,7 @@ fn recorded(segments: &[SegmentKey], from: Timestamp, to: Timestamp) -> Vec<(Tim
         .map(|segment| (segment.start.max(from), segment.end().min(to)))
         .filter(|(start, end)| start < end)
         .collect();
-    stretches.sort();
+    stretches.sort_unstable();
     let mut joined: Vec<(Timestamp, Timestamp)> = Vec::new();
     for (start, end) in stretches {
         match joined.last_mut() {
@@ -84,31 +115,65 @@ fn recorded(segments: &[SegmentKey], from: Timestamp, to: Timestamp) -> Vec<(Tim
     joined
 }
 
-/// Fills the unrecorded `[from, to)` with the gaps that explain it.
-fn explain(gaps: &[Gap], from: Timestamp, to: Timestamp, open_end: Timestamp, spans: &mut Vec<Span>) {
-    let mut at = from;
-    while at < to {
-        let covering = gaps
+/// Segment names are cut to milliseconds and gap rows are not, so an unexplained sliver can come between them: it
+/// goes to what precedes it.
+fn without_slivers(spans: &[Span]) -> Vec<Span> {
+    let mut whole = Vec::with_capacity(spans.len());
+    for span in spans {
+        let is_sliver = span.state == State::Unexplained && span.duration() <= JOIN;
+        let before = whole.last().filter(|_| is_sliver);
+        let state = before.map_or(span.state, |before: &Span| before.state);
+        push(&mut whole, span.start, span.end, state);
+    }
+    whole
+}
+
+/// The gaps, swept once from early to late: those under way are on a heap, the one that began last on top.
+struct Reasons {
+    /// By start, the latest first, so that the next is popped.
+    to_come: Vec<(Timestamp, Timestamp, GapCause)>,
+    under_way: BinaryHeap<(Timestamp, Timestamp, GapCause)>,
+}
+
+impl Reasons {
+    fn new(gaps: &[Gap], open_end: Timestamp) -> Self {
+        let mut to_come: Vec<_> = gaps
             .iter()
-            .filter(|gap| gap.start <= at && at < gap.end.unwrap_or(open_end))
-            .max_by_key(|gap| gap.start);
-        let next_start = gaps
-            .iter()
-            .map(|gap| gap.start)
-            .filter(|start| *start > at)
-            .min()
-            .unwrap_or(to);
-        let (end, state) = match covering {
-            Some(gap) => (gap.end.unwrap_or(open_end).min(next_start), State::Gap(gap.cause)),
-            None => (next_start, State::Unexplained),
-        };
-        let end = end.min(to);
-        push(spans, at, end, state);
-        at = end;
+            .map(|gap| (gap.start, gap.end.unwrap_or(open_end), gap.cause))
+            .collect();
+        to_come.sort_unstable_by(|a, b| b.cmp(a));
+        Self {
+            to_come,
+            under_way: BinaryHeap::new(),
+        }
+    }
+
+    /// Fills the unrecorded `[from, to)`, which must not begin before an earlier call's end.
+    fn explain(&mut self, from: Timestamp, to: Timestamp, spans: &mut Vec<Span>) {
+        let mut at = from;
+        while at < to {
+            while let Some(gap) = self.to_come.pop_if(|(start, ..)| *start <= at) {
+                self.under_way.push(gap);
+            }
+            while self.under_way.peek().is_some_and(|(_, end, _)| *end <= at) {
+                self.under_way.pop();
+            }
+            let next = self.to_come.last().map_or(to, |(start, ..)| (*start).min(to));
+            let (end, state) = match self.under_way.peek() {
+                Some((_, end, cause)) => ((*end).min(next), State::Gap(*cause)),
+                None => (next, State::Unexplained),
+            };
+            push(spans, at, end, state);
+            at = end;
+        }
     }
 }
 
+/// Adds a stretch; one of the same state as the last only makes it longer, and an empty one changes nothing.
 fn push(spans: &mut Vec<Span>, start: Timestamp, end: Timestamp, state: State) {
+    if start >= end {
+        return;
+    }
     match spans.last_mut() {
         Some(last) if last.state == state && last.end == start => last.end = end,
         _ => spans.push(Span { start, end, state }),
@@ -173,6 +238,26 @@ mod tests {
     fn what_nothing_explains_is_shown_as_such() {
         let spans = coverage(&[segment(0, 10), segment(20, 30)], &[], at(0), at(30));
         assert_eq!(spans[1].state, State::Unexplained);
+    }
+
+    #[test]
+    fn before_anybody_wanted_it_nothing_is_missing() {
+        let spans = coverage(&[segment(40, 50)], &[], at(0), at(90));
+        let told: Vec<_> = with_wanted(&spans, &[at(60)..at(70), at(30)..at(60)])
+            .into_iter()
+            .map(|span| (span.start.as_second(), span.end.as_second(), span.state))
+            .collect();
+        let not_wanted = State::Gap(GapCause::NotWanted);
+        assert_eq!(
+            told,
+            [
+                (0, 30, not_wanted),
+                (30, 40, State::Unexplained),
+                (40, 50, State::Recorded),
+                (50, 70, State::Unexplained),
+                (70, 90, not_wanted),
+            ]
+        );
     }
 
     proptest! {

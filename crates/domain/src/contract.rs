@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod channels;
 pub mod control;
+pub mod episodes;
 pub mod gaps;
 pub mod tasks;
 
@@ -51,6 +52,18 @@ macro_rules! contract {
             an_open_gap_reaches_into_every_later_interval,
             gaps_of_other_channels_are_not_listed,
             gaps_are_listed_by_start_to_the_nanosecond,
+        ]);
+    };
+    (episodes, $with:ident) => {
+        $crate::contract!(@tests episodes, $with, [
+            an_episode_reads_back_exactly,
+            only_episodes_that_overlap_are_listed_by_start,
+            an_episode_that_goes_on_reaches_into_every_later_interval,
+            episodes_of_other_channels_are_not_listed,
+            an_episode_is_created_only_once,
+            an_episode_read_stale_is_not_written,
+            an_episode_read_stale_is_not_deleted,
+            an_episode_deleted_twice_is_no_error,
         ]);
     };
     (control, $with:ident) => {

@@ -16,6 +16,7 @@ pub mod coverage;
 pub mod credentials;
 pub mod device;
 pub mod dispatch;
+pub mod episode;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
 pub mod gap;
@@ -30,6 +31,7 @@ mod watch;
 pub use alert::{Alert, Severity};
 pub use channel::{ChannelRow, DeviceState, Revision};
 pub use device::{Device, DeviceKind, DeviceStatus, OfflineHint};
+pub use episode::Episode;
 pub use gap::{Gap, GapCause};
 pub use id::{ChannelId, ChannelKey, DeviceIndex, Generation, TaskArn};
 pub use segment::{ObjectKey, Origin, SegmentKey, SegmentMeta};

@@ -12,5 +12,5 @@ pub use alerts::Alerts;
 pub use archive::{Archive, Stored};
 pub use error::PortError;
 pub use gateway::{Gateway, GatewayChannel};
-pub use tables::{ChannelsTable, ControlItem, ControlTable, GapsTable, Put, TasksTable};
+pub use tables::{ChannelsTable, ControlItem, ControlTable, EpisodesTable, GapsTable, Put, TasksTable};
 pub use tasks::Tasks;

@@ -9,4 +9,5 @@ fn with_fake(promise: &impl AsyncFn(&FakeTables)) {
 domain::contract!(channels, with_fake);
 domain::contract!(tasks, with_fake);
 domain::contract!(gaps, with_fake);
+domain::contract!(episodes, with_fake);
 domain::contract!(control, with_fake);

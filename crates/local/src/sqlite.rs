@@ -10,6 +10,7 @@
 
 mod channels;
 mod control;
+mod episodes;
 mod error;
 mod gaps;
 mod schema;
@@ -18,6 +19,7 @@ mod tasks;
 use domain::ChannelKey;
 use domain::ports::{PortError, Put};
 use error::Failure;
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,6 +107,11 @@ async fn blocking<R: Send + 'static>(
 /// The two columns every key is made of.
 fn columns(key: &ChannelKey) -> (String, String) {
     (key.device.as_str().to_owned(), key.channel.as_str().to_owned())
+}
+
+/// A time as text whose order is the order of times: always nine digits of a second, in UTC.
+fn sortable(at: Timestamp) -> String {
+    format!("{at:.9}")
 }
 
 /// What a conditional statement that changed so many rows became.

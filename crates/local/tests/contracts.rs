@@ -26,5 +26,6 @@ fn with_folder(promise: &impl AsyncFn(&Folder)) {
 domain::contract!(channels, with_sqlite);
 domain::contract!(tasks, with_sqlite);
 domain::contract!(gaps, with_sqlite);
+domain::contract!(episodes, with_sqlite);
 domain::contract!(control, with_sqlite);
 domain::contract!(archive, with_folder);

@@ -1,8 +1,11 @@
 use super::Weather;
 use crate::channel::{ChannelRow, Revision};
+use crate::episode::Episode;
 use crate::gap::Gap;
 use crate::id::{ChannelKey, Generation, TaskArn};
-use crate::ports::{ChannelsTable, ControlItem, ControlTable, GapsTable, PortError, Put, TasksTable};
+use crate::ports::{
+    ChannelsTable, ControlItem, ControlTable, EpisodesTable, GapsTable, PortError, Put, TasksTable,
+};
 use crate::task::{Assignment, AssignmentRow, Heartbeat};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -20,6 +23,7 @@ struct State {
     channels: BTreeMap<ChannelKey, ChannelRow>,
     assignments: BTreeMap<ChannelKey, AssignmentRow>,
     gaps: BTreeMap<(ChannelKey, Timestamp), Gap>,
+    episodes: BTreeMap<(ChannelKey, Timestamp), Episode>,
     control: BTreeMap<String, ControlItem>,
     writes: u64,
 }
@@ -46,6 +50,11 @@ impl FakeTables {
     /// The assignments as they really are.
     pub fn assignments(&self) -> Vec<AssignmentRow> {
         self.state().assignments.values().cloned().collect()
+    }
+
+    /// The episodes as they really are.
+    pub fn episodes(&self) -> Vec<Episode> {
+        self.state().episodes.values().cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -205,6 +214,55 @@ impl GapsTable for FakeTables {
             state.gaps.values().filter(overlaps).cloned().collect()
         })
         .await
+    }
+}
+
+impl EpisodesTable for FakeTables {
+    async fn list_episodes(
+        &self,
+        key: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Episode>, PortError> {
+        let overlaps =
+            |row: &&Episode| row.key == *key && row.start < to && row.end.is_none_or(|end| end > from);
+        self.read("listing episodes", |state| {
+            state.episodes.values().filter(overlaps).cloned().collect()
+        })
+        .await
+    }
+
+    async fn put_episode(&self, episode: &Episode, expected: Option<Revision>) -> Result<Put, PortError> {
+        let put = |state: &mut State| {
+            let key = (episode.key.clone(), episode.start);
+            if state.episodes.get(&key).map(|row| row.revision) != expected {
+                return Put::Stale;
+            }
+            state.episodes.insert(key, episode.clone());
+            Put::Written
+        };
+        self.write("putting an episode", put).await
+    }
+
+    async fn delete_episode(
+        &self,
+        key: &ChannelKey,
+        start: Timestamp,
+        expected: Revision,
+    ) -> Result<Put, PortError> {
+        let delete = |state: &mut State| {
+            let key = (key.clone(), start);
+            if state
+                .episodes
+                .get(&key)
+                .is_some_and(|row| row.revision != expected)
+            {
+                return Put::Stale;
+            }
+            state.episodes.remove(&key);
+            Put::Written
+        };
+        self.write("deleting an episode", delete).await
     }
 }
 

@@ -1,5 +1,6 @@
 use super::PortError;
 use crate::channel::{ChannelRow, Revision};
+use crate::episode::Episode;
 use crate::gap::Gap;
 use crate::id::{ChannelKey, Generation, TaskArn};
 use crate::task::{Assignment, AssignmentRow, Heartbeat};
@@ -90,6 +91,34 @@ pub trait GapsTable: Send + Sync {
         from: Timestamp,
         to: Timestamp,
     ) -> impl Future<Output = Result<Vec<Gap>, PortError>> + Send;
+}
+
+/// The intervals somebody wants kept, one row each, keyed by (channel, start).
+pub trait EpisodesTable: Send + Sync {
+    /// The channel's episodes that overlap `[from, to)`, those that go on included, by start. Expired ones are
+    /// rows like any other.
+    fn list_episodes(
+        &self,
+        key: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Episode>, PortError>> + Send;
+
+    /// Stores `episode` if the stored revision is `expected` (`None`: if there is no row). The caller sets
+    /// `episode.revision`.
+    fn put_episode(
+        &self,
+        episode: &Episode,
+        expected: Option<Revision>,
+    ) -> impl Future<Output = Result<Put, PortError>> + Send;
+
+    /// Deletes the row if its revision is `expected`. A row that is gone already is `Written`.
+    fn delete_episode(
+        &self,
+        key: &ChannelKey,
+        start: Timestamp,
+        expected: Revision,
+    ) -> impl Future<Output = Result<Put, PortError>> + Send;
 }
 
 /// A loop's memory: one versioned item per loop.

@@ -1,5 +1,5 @@
 use super::error::Failure;
-use super::{Durability, Sqlite, columns};
+use super::{Durability, Sqlite, columns, sortable};
 use domain::ports::{GapsTable, PortError};
 use domain::{ChannelKey, Gap};
 use jiff::Timestamp;
@@ -46,11 +46,6 @@ impl GapsTable for Sqlite {
         })
         .await
     }
-}
-
-/// A time as text whose order is the order of times: always nine digits of a second, in UTC.
-fn sortable(at: Timestamp) -> String {
-    format!("{at:.9}")
 }
 
 fn from_row(key: &ChannelKey, row: &Row<'_>) -> Result<Gap, Failure> {

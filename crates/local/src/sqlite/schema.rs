@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The schema's steps, oldest first; `user_version` counts those the file has seen. A released step never changes.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[TABLES, EPISODES];
+
+const TABLES: &str = "
     CREATE TABLE channels (
         device TEXT NOT NULL, channel TEXT NOT NULL,
         revision INTEGER NOT NULL,
@@ -37,7 +39,18 @@ const MIGRATIONS: &[&str] = &["
         version INTEGER NOT NULL,
         value TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+";
+
+const EPISODES: &str = "
+    CREATE TABLE episodes (
+        device TEXT NOT NULL, channel TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,
+        revision INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (device, channel, started_at)
+    ) STRICT, WITHOUT ROWID;
+";
 
 /// Between two tries to turn a new file's journal into a write-ahead log.
 const JOURNAL_RETRY: Duration = Duration::from_millis(10);

@@ -15,6 +15,7 @@ pub mod channels;
 pub mod control;
 pub mod episodes;
 pub mod gaps;
+pub mod host;
 pub mod tasks;
 
 /// One test a promise of the suite, each run by `$with`, which hands every promise a port of its own: empty, and
@@ -42,6 +43,16 @@ macro_rules! contract {
             a_new_generation_keeps_only_the_last_segment,
             a_heartbeat_of_anyone_else_is_fenced_off,
             a_delete_of_a_newer_generation_deletes_nothing,
+        ]);
+    };
+    (host, $with:ident) => {
+        $crate::contract!(@tests host, $with, [
+            a_started_task_is_listed,
+            the_same_launch_again_names_the_same_task,
+            another_launch_is_another_task,
+            the_two_builds_are_told_apart,
+            a_stopped_task_is_not_taken_for_a_recorder,
+            a_stop_of_what_is_gone_is_no_error,
         ]);
     };
     (gaps, $with:ident) => {

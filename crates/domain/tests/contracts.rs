@@ -1,6 +1,6 @@
 //! The fakes keep the ports' promises, so that what a storm proves on them is worth something.
 
-use domain::fakes::{FakeTables, Weather};
+use domain::fakes::{FakeTables, FakeTasks, Weather};
 
 fn with_fake(promise: &impl AsyncFn(&FakeTables)) {
     futures::executor::block_on(promise(&FakeTables::new(Weather::calm())));
@@ -11,3 +11,9 @@ domain::contract!(tasks, with_fake);
 domain::contract!(gaps, with_fake);
 domain::contract!(episodes, with_fake);
 domain::contract!(control, with_fake);
+
+fn with_fake_host(promise: &impl AsyncFn(&FakeTasks)) {
+    futures::executor::block_on(promise(&FakeTasks::new(Weather::calm())));
+}
+
+domain::contract!(host, with_fake_host);

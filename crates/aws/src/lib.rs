@@ -1,9 +1,15 @@
 //! The ports on AWS, a cargo feature per service, so that a binary compiles only the SDKs it talks to.
 
 mod client;
+#[cfg(feature = "ecs")]
+pub mod ecs;
 #[cfg(any(feature = "dynamodb", feature = "ecs", feature = "sns", feature = "ssm"))]
 mod error;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "sns")]
+pub mod sns;
+#[cfg(feature = "ssm")]
+pub mod ssm;
 
 pub use client::config_from_env;

@@ -8,8 +8,10 @@
 mod launch;
 mod plan;
 mod policy;
+mod rounds;
 mod run;
 
 pub use plan::{Action, Observed, Placement, Plan, Replaced, plan};
 pub use policy::DispatchPolicy;
+pub use rounds::again;
 pub use run::{Report, dispatch};

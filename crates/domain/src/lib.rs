@@ -14,11 +14,13 @@ pub mod channel;
 pub mod contract;
 pub mod coverage;
 pub mod credentials;
+pub mod death;
 pub mod device;
 pub mod dispatch;
 pub mod episode;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
+pub mod freshness;
 pub mod gap;
 pub mod id;
 pub mod poll;

@@ -7,6 +7,9 @@ pub struct DispatchPolicy {
     pub channels_per_task: usize,
     /// Tasks one run starts at most; the rest wait for the next run. AWS refills 20 Fargate launches a second.
     pub launches_max: usize,
+    /// Calls to the host and the table under way at once. One start takes some 0.3 s on AWS, so ten at once stay
+    /// near what its launch bucket refills.
+    pub calls_concurrent: usize,
     /// A started task may be missing from the host's list this long (the ECS API is eventually consistent), and
     /// a task without assignments is left alone this long.
     pub launch_grace: SignedDuration,
@@ -25,6 +28,7 @@ impl Default for DispatchPolicy {
         Self {
             channels_per_task: 1,
             launches_max: 100,
+            calls_concurrent: 10,
             launch_grace: SignedDuration::from_secs(60),
             heartbeat_stale: SignedDuration::from_secs(180),
             healthy_after: SignedDuration::from_secs(60),

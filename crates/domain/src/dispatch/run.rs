@@ -3,12 +3,16 @@
 use super::plan::Placement;
 use super::{Action, DispatchPolicy, Observed, Plan, plan};
 use crate::alert::{Severity, Trouble};
+use crate::channel::DeviceState;
+use crate::credentials;
 use crate::id::{ChannelKey, TaskArn};
 use crate::ports::{Alerts, ChannelsTable, ControlTable, PortError, Put, Tasks, TasksTable};
 use crate::task::AssignmentRow;
 use crate::watch::tell;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What one dispatch saw and did: the wide event of its invocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -16,6 +20,10 @@ use serde::Serialize;
 pub struct Report {
     /// Wanted channels.
     pub channels: usize,
+    /// Of them recorded when looked at: a fresh heartbeat without a trouble.
+    pub recording: usize,
+    /// Of them not recorded although the gateway sees the device.
+    pub not_recording: usize,
     /// Recorders that run.
     pub tasks: usize,
     /// Recorders started.
@@ -38,8 +46,25 @@ pub struct Report {
     pub failed: Vec<String>,
     /// When a waiting channel is due, so that the caller need not wait for its schedule.
     pub next_due: Option<Timestamp>,
+    /// Why none of the recorders that are needed was started: the gateway rejects our password. A successful poll
+    /// lifts it.
+    pub credentials_rejected: Option<String>,
     /// Why there was no observation; nothing was changed then.
     pub failure: Option<String>,
+}
+
+impl Report {
+    /// Adds what one step did.
+    fn add(&mut self, step: Self) {
+        self.started += step.started;
+        self.stopped += step.stopped;
+        self.assigned += step.assigned;
+        self.updated += step.updated;
+        self.forgotten += step.forgotten;
+        self.waiting += step.waiting;
+        self.refused.extend(step.refused);
+        self.failed.extend(step.failed);
+    }
 }
 
 /// A channel that was given to this many recorders in a row, none of which recorded, is told of.
@@ -80,7 +105,7 @@ async fn observe_and_apply<T, H>(
     report: &mut Report,
 ) -> Result<Vec<AssignmentRow>, PortError>
 where
-    T: ChannelsTable + TasksTable,
+    T: ChannelsTable + TasksTable + ControlTable,
     H: Tasks,
 {
     // The host is listed first: a task that starts after it is at worst unknown, never taken for dead with a
@@ -93,50 +118,119 @@ where
         assignments: &assignments,
         live: &live,
     };
-    let plan = plan(policy, &observed, now);
+    let plan = startable(policy, &observed, table, now, report).await?;
     report.channels = rows.len();
+    (report.recording, report.not_recording) = recorded(policy, &observed, now);
     report.tasks = live.len();
     report.waiting = plan.waiting.len();
     report.next_due = plan.waiting.values().min().copied();
     report.launches_left = plan.launches_left;
-    apply(table, tasks, &plan, report).await;
+    apply(table, tasks, policy.calls_concurrent, plan.actions, report).await;
     Ok(assignments)
 }
 
-async fn apply<T: TasksTable, H: Tasks>(table: &T, tasks: &H, plan: &Plan, report: &mut Report) {
-    for action in &plan.actions {
-        let done = match action {
-            Action::Forget { key, expected } => match table.delete_assignment(key, *expected).await {
-                Ok(put) => written(put, &mut report.forgotten, key, &mut report.failed),
-                Err(error) => Err(error),
-            },
-            Action::Update(assignment) => {
-                match table
-                    .put_assignment(assignment, Some(assignment.generation))
-                    .await
-                {
-                    Ok(put) => written(put, &mut report.updated, &assignment.key, &mut report.failed),
-                    Err(error) => Err(error),
-                }
-            }
-            Action::Adopt { task, placements } => {
-                assign(table, Some(task), placements, report).await;
-                Ok(())
-            }
-            Action::Start { launch, placements } => match tasks.start_task(launch).await {
-                Ok(task) => {
-                    report.started += 1;
-                    assign(table, Some(&task), placements, report).await;
-                    Ok(())
-                }
-                Err(error) => not_started(table, error, placements, report).await,
-            },
-            Action::Stop { task, reason } => stop(table, tasks, task, reason, report).await,
-        };
-        if let Err(error) = done {
-            report.failed.push(format!("{action}: {}", error.chain()));
+/// The plan; without starts while the gateway rejects our password, as every new recorder would try it once more.
+async fn startable<T: ControlTable>(
+    policy: &DispatchPolicy,
+    observed: &Observed<'_>,
+    table: &T,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<Plan, PortError> {
+    let planned = plan(policy, observed, now);
+    if !planned
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::Start { .. }))
+    {
+        return Ok(planned);
+    }
+    let Some(rejection) = credentials::rejected(table).await? else {
+        return Ok(planned);
+    };
+    report.credentials_rejected = Some(rejection.to_string());
+    let starting_none = DispatchPolicy {
+        launches_max: 0,
+        ..policy.clone()
+    };
+    Ok(plan(&starting_none, observed, now))
+}
+
+/// How many wanted channels are recorded, and how many are not though their device is there.
+fn recorded(policy: &DispatchPolicy, observed: &Observed<'_>, now: Timestamp) -> (usize, usize) {
+    let healthy: BTreeSet<&ChannelKey> = observed
+        .assignments
+        .iter()
+        .filter(|row| row.assignment.task.is_some() && row.heartbeat.last_error.is_none())
+        .filter(|row| {
+            let fresh = |at| now.duration_since(at) < policy.heartbeat_stale;
+            row.heartbeat.heartbeat_at.is_some_and(fresh)
+        })
+        .map(|row| &row.assignment.key)
+        .collect();
+    let (recording, idle): (Vec<_>, Vec<_>) =
+        observed.rows.iter().partition(|row| healthy.contains(&row.key));
+    let present = idle.iter().filter(|row| row.state == DeviceState::Present);
+    (recording.len(), present.count())
+}
+
+/// Applies the actions, a bounded number at once: each is about channels of its own, so their order among each
+/// other does not matter. Stops come last: they look at the assignments once more.
+async fn apply<T: TasksTable, H: Tasks>(
+    table: &T,
+    tasks: &H,
+    calls_concurrent: usize,
+    actions: Vec<Action>,
+    report: &mut Report,
+) {
+    let (stops, others): (Vec<_>, Vec<_>) = actions
+        .into_iter()
+        .partition(|action| matches!(action, Action::Stop { .. }));
+    for actions in [others, stops] {
+        let mut done = stream::iter(actions)
+            .map(|action| async move { perform(table, tasks, &action).await })
+            .buffered(calls_concurrent.max(1));
+        while let Some(part) = done.next().await {
+            report.add(part);
         }
     }
+}
+
+/// Takes one step; the report is of this step alone.
+async fn perform<T: TasksTable, H: Tasks>(table: &T, tasks: &H, action: &Action) -> Report {
+    let mut report = Report::default();
+    let done = match action {
+        Action::Forget { key, expected } => match table.delete_assignment(key, *expected).await {
+            Ok(put) => written(put, &mut report.forgotten, key, &mut report.failed),
+            Err(error) => Err(error),
+        },
+        Action::Update(assignment) => {
+            match table
+                .put_assignment(assignment, Some(assignment.generation))
+                .await
+            {
+                Ok(put) => written(put, &mut report.updated, &assignment.key, &mut report.failed),
+                Err(error) => Err(error),
+            }
+        }
+        Action::Adopt { task, placements } => {
+            assign(table, Some(task), placements, &mut report).await;
+            Ok(())
+        }
+        Action::Start { launch, placements } => match tasks.start_task(launch).await {
+            Ok(task) => {
+                report.started += 1;
+                assign(table, Some(&task), placements, &mut report).await;
+                Ok(())
+            }
+            Err(error) => not_started(table, error, placements, &mut report).await,
+        },
+        Action::Stop { task, reason } => stop(table, tasks, task, reason, &mut report).await,
+    };
+    if let Err(error) = done {
+        report.failed.push(format!("{action}: {}", error.chain()));
+    }
+    report
 }
 
 fn written(put: Put, count: &mut usize, key: &ChannelKey, failed: &mut Vec<String>) -> Result<(), PortError> {

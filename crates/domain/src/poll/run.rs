@@ -2,6 +2,7 @@
 
 use super::{Action, DeviceLookup, FoundChannel, Lookup, Observed, Plan, PollPolicy, Why, lookups, plan};
 use crate::alert::{Severity, Trouble};
+use crate::credentials::{self, Rejection};
 use crate::device::DeviceStatus;
 use crate::id::{ChannelKey, DeviceIndex};
 use crate::ports::{Alerts, ChannelsTable, ControlTable, Gateway, PortError, Put, TasksTable};
@@ -44,7 +45,8 @@ pub struct Report {
 }
 
 /// Polls once. A failed poll is a report with `failure`, not an error: the tables are untouched and people are
-/// told, at once when somebody must act and after two failures in a row when it may pass.
+/// told, at once when somebody must act and after two failures in a row when it may pass. A device list is proof
+/// that the gateway accepts our password: a rejection known before it is forgotten.
 pub async fn poll<G, T, L>(policy: &PollPolicy, gateway: &G, table: &T, alerts: &L, now: Timestamp) -> Report
 where
     G: Gateway,
@@ -52,9 +54,13 @@ where
     L: Alerts,
 {
     let mut report = Report::default();
+    let rejection = credentials::rejected(table).await;
     let troubles = match look(policy, gateway, table, now, &mut report).await {
         Ok(plan) => {
             apply(table, &plan, &mut report).await;
+            if let Err(error) = accept(table, rejection).await {
+                report.writes_failed.push(error.chain());
+            }
             held(&plan)
         }
         Err(error) => {
@@ -66,6 +72,16 @@ where
         report.writes_failed.push(error.chain());
     }
     report
+}
+
+async fn accept<T: ControlTable>(
+    table: &T,
+    rejection: Result<Option<Rejection>, PortError>,
+) -> Result<(), PortError> {
+    match rejection? {
+        None => Ok(()),
+        Some(rejection) => credentials::accept(table, &rejection).await,
+    }
 }
 
 /// Looks and plans, and changes nothing: a dry run. What was seen goes into `report`.

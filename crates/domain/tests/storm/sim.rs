@@ -416,8 +416,9 @@ impl Sim {
             (writes, lookups),
             "I5: a quiet round"
         );
-        // Poll: devices, channels, assignments, settings, memory. Dispatch: tasks, channels, assignments, memory.
-        assert_eq!(self.weather.calls() - calls, 9, "I5: calls of a quiet round");
+        // Poll: credentials, devices, channels, assignments, settings, memory.
+        // Dispatch: tasks, channels, assignments, memory.
+        assert_eq!(self.weather.calls() - calls, 10, "I5: calls of a quiet round");
     }
 }
 

@@ -1,0 +1,116 @@
+//! Whether an invocation that has dispatched dispatches once more.
+//!
+//! One run starts a bounded number of recorders, and some of its steps may be throttled. Rather than leave the rest to
+//! the next schedule, whoever runs the dispatcher goes on in rounds until nothing is left or its time is over. Each
+//! round observes anew, so it does not matter where the last one stopped, nor whether another dispatcher runs at the
+//! same time.
+
+use super::Report;
+use jiff::{SignedDuration, Timestamp};
+
+/// Time a round needs in good weather: a hundred starts, ten at once, at the pace of the host. A round is not begun
+/// with less.
+const ROUND: SignedDuration = SignedDuration::from_secs(20);
+
+/// The wait between rounds. The host's adapter paces the launches themselves.
+const PAUSE: SignedDuration = SignedDuration::from_secs(2);
+
+/// Rounds without a start that only repeat what failed; the schedule goes on from there.
+const RETRIES_MAX: u32 = 3;
+
+/// A channel that is due later than this is left to the schedule.
+const DUE_SOON: SignedDuration = SignedDuration::from_secs(20);
+
+/// Rounds of one invocation at most, whatever is left.
+const ROUNDS_MAX: u32 = 100;
+
+/// How long to wait before the next round of this invocation, if there is to be one: `round` counts from 1 and is the
+/// one that made the report, `deadline` is when the invocation must have ended.
+pub fn again(report: &Report, round: u32, now: Timestamp, deadline: Timestamp) -> Option<SignedDuration> {
+    let wait = wait(report, round, now)?;
+    let ended = now.checked_add(wait).and_then(|begin| begin.checked_add(ROUND));
+    let in_time = ended.is_ok_and(|ended| ended <= deadline);
+    (in_time && round < ROUNDS_MAX).then_some(wait)
+}
+
+fn wait(report: &Report, round: u32, now: Timestamp) -> Option<SignedDuration> {
+    if report.failure.is_some() || report.credentials_rejected.is_some() {
+        return None;
+    }
+    let moving = report.started > 0 && (report.launches_left > 0 || !report.failed.is_empty());
+    let retrying = !report.failed.is_empty() && round <= RETRIES_MAX;
+    if moving || retrying {
+        return Some(PAUSE);
+    }
+    let due = report.next_due?.duration_since(now);
+    (due <= DUE_SOON).then(|| due.max(PAUSE))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn starting(started: usize, launches_left: usize) -> Report {
+        Report {
+            started,
+            launches_left,
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn launches_go_on_until_none_is_left() {
+        assert_eq!(again(&starting(100, 900), 1, at(0), at(300)), Some(PAUSE));
+        assert_eq!(again(&starting(100, 0), 10, at(0), at(300)), None);
+    }
+
+    #[test]
+    fn a_round_is_never_begun_that_the_deadline_would_cut() {
+        assert_eq!(again(&starting(100, 900), 1, at(279), at(300)), None);
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_left_to_the_schedule() {
+        let failing = Report {
+            failed: vec!["throttled".into()],
+            ..Report::default()
+        };
+        let rounds = (1..).take_while(|round| again(&failing, *round, at(0), at(300)).is_some());
+        assert_eq!(rounds.count(), RETRIES_MAX as usize);
+    }
+
+    #[test]
+    fn nothing_is_retried_without_an_observation_or_with_a_rejected_password() {
+        for report in [
+            Report {
+                failure: Some("table".into()),
+                ..starting(0, 5)
+            },
+            Report {
+                credentials_rejected: Some("password".into()),
+                ..starting(0, 5)
+            },
+        ] {
+            assert_eq!(again(&report, 1, at(0), at(300)), None);
+        }
+    }
+
+    #[test]
+    fn a_channel_that_is_due_soon_is_waited_for() {
+        let due = |second| Report {
+            next_due: Some(at(second)),
+            ..Report::default()
+        };
+        assert_eq!(
+            again(&due(10), 1, at(0), at(300)),
+            Some(SignedDuration::from_secs(10))
+        );
+        assert_eq!(again(&due(-5), 1, at(0), at(300)), Some(PAUSE));
+        assert_eq!(again(&due(120), 1, at(0), at(300)), None);
+    }
+}

@@ -1,0 +1,2 @@
+//! What the functions share.
+pub mod metrics;

@@ -1,7 +1,8 @@
 //! The direction of dependencies, from `cargo metadata`:
 //!
 //! ```text
-//! functions, standalone ──▶ recorder ──▶ aws, local ──▶ domain ◀── isapi        simulator (names nobody)
+//! functions ──▶ lambda ─────────▶ aws, isapi ──▶ domain
+//! standalone ──▶ recorder ──▶ aws, local, isapi ──▶ domain        simulator (names nobody)
 //! ```
 //!
 //! `domain` names nobody and has no means of I/O; the build of the demo has no AWS SDK in it.
@@ -10,12 +11,13 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Packag
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What each crate of the workspace may use of it. A new crate gets its line here, or is one of `functions/`.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("simulator", &[]),
     ("isapi", &["domain"]),
     ("local", &["domain"]),
     ("aws", &["domain"]),
+    ("lambda", &["aws", "domain", "isapi"]),
     ("recorder", &["aws", "domain", "local"]),
     (
         "standalone",
@@ -24,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// What a Lambda function may use.
-const FUNCTION: &[&str] = &["aws", "domain", "isapi"];
+const FUNCTION: &[&str] = &["aws", "domain", "isapi", "lambda"];
 
 /// Everything `domain` may use of the world: values, errors and combinators, but no file, socket, clock or runtime.
 const DOMAIN_USES: [&str; 6] = ["futures", "jiff", "serde", "serde_json", "sha2", "thiserror"];

@@ -1,7 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test lint lint-template build deploy
 
 DEMO_SECONDS ?= 60
+ARCHITECTURE ?= arm64
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -14,9 +15,20 @@ demo: ## installs what it needs, builds, and records a simulated gateway to a su
 test: ## installs what the tests need and runs them all
 	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg chromium=chromium python3=python3
 	scripts/ministack.sh install
-	$(MAKE) lint
+	$(MAKE) lint lint-template
 	cargo test --locked --workspace --all-features
 
 lint: ## formatting and clippy, without warnings
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+lint-template: ## template.yaml for SAM, cfn-lint and checkov, without findings
+	scripts/need.sh python3=python3
+	scripts/sam.sh lint
+
+build: ## the Lambda functions, for ARCHITECTURE (arm64 or x86_64)
+	scripts/need.sh cargo=cargo cc=gcc python3=python3
+	scripts/sam.sh sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+deploy: build ## a stack; asks what it needs to know at the first time, and remembers it in samconfig.toml
+	scripts/sam.sh sam deploy $(if $(wildcard samconfig.toml),,--guided --capabilities CAPABILITY_IAM)

@@ -1,0 +1,361 @@
+//! The deployed stack, and everything one can see of it from outside.
+
+use crate::api::{Aws, DYNAMODB, ECS, EVENTS, LOGS, REGION, SQS, SSM, element, elements, plain};
+use crate::bed::Bed;
+use crate::proxy::{Call, Caller};
+use crate::script;
+use anyhow::Context;
+use domain::{ChannelKey, SegmentKey};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use tokio::sync::Mutex;
+
+/// The name of the stack.
+const STACK: &str = "millrace-e2e";
+
+/// Where the harness puts the gateway's password.
+const PASSWORD_PARAMETER: &str = "/millrace/e2e/gateway-password";
+
+/// What differs from the defaults: where the gateway is, what can run here, and shorter waits.
+const PARAMETERS: [(&str, &str); 7] = [
+    ("GatewayPasswordParameter", PASSWORD_PARAMETER),
+    // The stack's own gateway is deployed too, as far as a stack does that: its first instance is not a resource.
+    ("GatewayImageId", "ami-0123456789abcdef0"),
+    ("DeviceCidr", "0.0.0.0/0"),
+    ("RecorderTag", "e2e"),
+    ("Segment", "10"),
+    ("OfflineGrace", "2m"),
+    ("DispatchInterval", "1 minute"),
+];
+
+/// The logical ids of the template that the harness needs.
+const IMAGES: &str = "Images";
+const CLUSTER: &str = "Cluster";
+const ARCHIVE: &str = "Archive";
+const TOPIC: &str = "AlertsTopic";
+pub(crate) const CHANNELS: &str = "Channels";
+pub(crate) const TASKS: &str = "Tasks";
+pub(crate) const GAPS: &str = "Gaps";
+pub(crate) const CONTROL: &str = "Control";
+pub(crate) const POLLER: &str = "DevicePoller";
+pub(crate) const DISPATCHER: &str = "StreamDispatcher";
+
+/// A row of a table, or a description, as JSON.
+pub(crate) type Row = Value;
+
+/// The stack, deployed.
+pub(crate) struct Deployment<'a> {
+    pub(crate) bed: &'a Bed,
+    /// Physical ids by logical ids.
+    resources: BTreeMap<String, String>,
+    /// The access keys functions use, and their logical ids.
+    keys: BTreeMap<String, String>,
+    /// The queue that hears the topic.
+    queue: String,
+    heard: Mutex<Vec<Value>>,
+}
+
+/// Deploys the template as `sam build` left it, with a local image as the recorder's.
+pub(crate) async fn deploy<'a>(bed: &'a Bed, template: &Path, image: &str) -> anyhow::Result<Deployment<'a>> {
+    let parameter = json!({"Name": PASSWORD_PARAMETER, "Type": "SecureString", "Value": bed.password});
+    bed.aws.json(SSM, "PutParameter", &parameter).await?;
+    sam_deploy(bed, template)
+        .await
+        .context("deploying the template")?;
+    let resources = resources(&bed.aws)
+        .await
+        .context("listing the stack's resources")?;
+    let mut deployment = Deployment {
+        bed,
+        resources,
+        keys: BTreeMap::new(),
+        queue: String::new(),
+        heard: Mutex::new(Vec::new()),
+    };
+    deployment.queue = deployment
+        .hear_alerts()
+        .await
+        .context("subscribing to the topic")?;
+    for function in [POLLER, DISPATCHER] {
+        let key = deployment.access_key(function).await?;
+        deployment.keys.insert(key, function.to_owned());
+    }
+    deployment
+        .push_image(image)
+        .await
+        .context("giving the image its name")?;
+    Ok(deployment)
+}
+
+async fn sam_deploy(bed: &Bed, template: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(bed.root.join("scripts/sam.sh"));
+    command.args(["sam", "deploy", "--template-file"]).arg(template);
+    command.args(["--stack-name", STACK, "--resolve-s3", "--region", REGION]);
+    command.args([
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "--no-progressbar",
+        "--no-confirm-changeset",
+    ]);
+    command.arg("--parameter-overrides");
+    command.arg(format!("GatewayEndpoint={}", bed.simulator.api_url()));
+    command.arg(format!("Architecture={}", architecture()));
+    command.args(PARAMETERS.iter().map(|(name, value)| format!("{name}=\"{value}\"")));
+    command.env("AWS_ENDPOINT_URL", bed.aws.endpoint());
+    command
+        .env("AWS_ACCESS_KEY_ID", crate::api::OWNER)
+        .env("AWS_SECRET_ACCESS_KEY", crate::api::OWNER);
+    script::run(command, &bed.logs.join("sam-deploy.log")).await
+}
+
+/// This machine's, in Lambda's word for it: functions and recorders run here.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+async fn resources(aws: &Aws) -> anyhow::Result<BTreeMap<String, String>> {
+    let answer = aws
+        .query(
+            "cloudformation",
+            "DescribeStackResources",
+            &[("StackName", STACK)],
+        )
+        .await?;
+    let members = elements(&answer, "member").into_iter();
+    members
+        .filter(|member| member.contains("<LogicalResourceId>"))
+        .map(|member| {
+            let logical = element(member, "LogicalResourceId")?;
+            Ok((
+                logical.to_owned(),
+                element(member, "PhysicalResourceId")?.to_owned(),
+            ))
+        })
+        .collect()
+}
+
+impl Deployment<'_> {
+    /// The physical id of a resource of the template.
+    pub(crate) fn resource(&self, logical: &str) -> anyhow::Result<&str> {
+        let found = self.resources.get(logical).map(String::as_str);
+        found.with_context(|| format!("the stack has no resource {logical}"))
+    }
+
+    /// What the stack says of itself.
+    pub(crate) async fn description(&self) -> anyhow::Result<String> {
+        self.bed
+            .aws
+            .query("cloudformation", "DescribeStacks", &[("StackName", STACK)])
+            .await
+    }
+
+    async fn push_image(&self, image: &str) -> anyhow::Result<()> {
+        let name = json!({"repositoryNames": [self.resource(IMAGES)?]});
+        let ecr = crate::api::ECR;
+        let answer = self.bed.aws.json(ecr, "DescribeRepositories", &name).await?;
+        let uri = answer["repositories"][0]["repositoryUri"]
+            .as_str()
+            .context("the repository has an address")?;
+        self.bed
+            .docker
+            .run(&["tag", image, &format!("{uri}:e2e")])
+            .await?;
+        Ok(())
+    }
+
+    /// A queue that gets what the topic gets.
+    async fn hear_alerts(&self) -> anyhow::Result<String> {
+        let aws = &self.bed.aws;
+        let queue = aws
+            .json(SQS, "CreateQueue", &json!({"QueueName": "millrace-e2e-alerts"}))
+            .await?;
+        let url = queue["QueueUrl"].as_str().context("the queue has an address")?;
+        let wanted = json!({"QueueUrl": url, "AttributeNames": ["QueueArn"]});
+        let attributes = aws.json(SQS, "GetQueueAttributes", &wanted).await?;
+        let arn = attributes["Attributes"]["QueueArn"]
+            .as_str()
+            .context("the queue has an ARN")?;
+        let fields = [
+            ("TopicArn", self.resource(TOPIC)?),
+            ("Protocol", "sqs"),
+            ("Endpoint", arn),
+        ];
+        aws.query("sns", "Subscribe", &fields).await?;
+        Ok(url.to_owned())
+    }
+
+    /// All alerts so far, as the topic carried them.
+    pub(crate) async fn alerts(&self) -> anyhow::Result<Vec<Value>> {
+        let mut heard = self.heard.lock().await;
+        loop {
+            let wanted = json!({"QueueUrl": self.queue, "MaxNumberOfMessages": 10});
+            let answer = self.bed.aws.json(SQS, "ReceiveMessage", &wanted).await?;
+            let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return Ok(heard.clone());
+            }
+            for message in messages {
+                let delete = json!({"QueueUrl": self.queue, "ReceiptHandle": message["ReceiptHandle"]});
+                self.bed.aws.json(SQS, "DeleteMessage", &delete).await?;
+                let body = message["Body"].as_str().context("a message has a body")?;
+                heard.push(serde_json::from_str(body).context("SNS wraps messages in JSON")?);
+            }
+        }
+    }
+
+    /// The access key MiniStack gives a function with AUTH: it is made of the function's ARN and its role's.
+    async fn access_key(&self, function: &str) -> anyhow::Result<String> {
+        let configuration = self.configuration(function).await?;
+        let arn = |name: &str| {
+            configuration[name]
+                .as_str()
+                .with_context(|| format!("{function} has no {name}"))
+        };
+        let digest = Sha256::digest(format!("{}:{}", arn("FunctionArn")?, arn("Role")?));
+        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02X}")).collect();
+        Ok(format!("ASIA{hex}"))
+    }
+
+    /// A function's configuration.
+    pub(crate) async fn configuration(&self, function: &str) -> anyhow::Result<Value> {
+        let path = format!("/2015-03-31/functions/{}/configuration", self.resource(function)?);
+        self.bed.aws.lambda(Method::GET, &path, None).await
+    }
+
+    /// Gives a function another environment, as a bad deployment would.
+    pub(crate) async fn set_environment(&self, function: &str, variables: &Value) -> anyhow::Result<()> {
+        let path = format!("/2015-03-31/functions/{}/configuration", self.resource(function)?);
+        let input = json!({"Environment": {"Variables": variables}});
+        self.bed.aws.lambda(Method::PUT, &path, Some(&input)).await?;
+        Ok(())
+    }
+
+    /// Which function made a call; none for a container.
+    pub(crate) fn function_of(&self, call: &Call) -> Option<&str> {
+        match &call.by {
+            Caller::Container(_) => None,
+            Caller::Function(key) => Some(self.keys.get(key).map_or("another function", String::as_str)),
+        }
+    }
+
+    /// All rows of a table, in key order.
+    pub(crate) async fn rows(&self, table: &str) -> anyhow::Result<Vec<Row>> {
+        let wanted = json!({"TableName": self.resource(table)?, "ConsistentRead": true});
+        let answer = self.bed.aws.json(DYNAMODB, "Scan", &wanted).await?;
+        anyhow::ensure!(
+            answer["LastEvaluatedKey"].is_null(),
+            "{table} has grown beyond a page"
+        );
+        let items = answer["Items"].as_array().context("a scan has items")?;
+        let mut rows: Vec<Row> = items.iter().map(plain).collect();
+        rows.sort_by_key(|row| format!("{} {} {}", row["deviceIndex"], row["channel"], row["name"]));
+        Ok(rows)
+    }
+
+    /// The assignment of a channel.
+    pub(crate) async fn assignment(&self, channel: &ChannelKey) -> anyhow::Result<Option<Row>> {
+        let rows = self.rows(TASKS).await?;
+        let of_it = |row: &Row| {
+            row["deviceIndex"] == channel.device.as_str() && row["channel"] == channel.channel.as_str()
+        };
+        Ok(rows.into_iter().find(of_it))
+    }
+
+    /// The task that records a channel, if it runs.
+    pub(crate) async fn task_of(&self, channel: &ChannelKey) -> anyhow::Result<Option<String>> {
+        let Some(row) = self.assignment(channel).await? else {
+            return Ok(None);
+        };
+        let assigned = row["taskARN"].as_str().map(str::to_owned);
+        let running = self.tasks().await?;
+        let runs = |arn: &String| {
+            running
+                .iter()
+                .any(|task| task["taskArn"] == **arn && task["lastStatus"] == "RUNNING")
+        };
+        Ok(assigned.filter(runs))
+    }
+
+    /// All tasks of the cluster that are to run, and those that stopped lately.
+    pub(crate) async fn tasks(&self) -> anyhow::Result<Vec<Row>> {
+        let cluster = self.resource(CLUSTER)?;
+        let mut arns = Vec::new();
+        for status in ["RUNNING", "STOPPED"] {
+            let wanted = json!({"cluster": cluster, "desiredStatus": status});
+            let answer = self.bed.aws.json(ECS, "ListTasks", &wanted).await?;
+            arns.extend(answer["taskArns"].as_array().cloned().unwrap_or_default());
+        }
+        let mut tasks = Vec::new();
+        for some in arns.chunks(100) {
+            let wanted = json!({"cluster": cluster, "tasks": some, "include": ["TAGS"]});
+            let answer = self.bed.aws.json(ECS, "DescribeTasks", &wanted).await?;
+            tasks.extend(answer["tasks"].as_array().cloned().unwrap_or_default());
+        }
+        Ok(tasks)
+    }
+
+    /// Puts an event of ECS on the bus.
+    pub(crate) async fn put_task_event(&self, detail: &Value) -> anyhow::Result<()> {
+        let event = json!({"Entries": [{
+            "Source": "aws.ecs",
+            "DetailType": "ECS Task State Change",
+            "Resources": [detail["taskArn"]],
+            "Detail": detail.to_string(),
+        }]});
+        self.bed.aws.json(EVENTS, "PutEvents", &event).await?;
+        Ok(())
+    }
+
+    /// The segments of a channel in the archive, oldest first.
+    pub(crate) async fn segments(&self, channel: &ChannelKey) -> anyhow::Result<Vec<SegmentKey>> {
+        let prefix: String =
+            url::form_urlencoded::byte_serialize(format!("{}/", channel.prefix()).as_bytes()).collect();
+        let path = format!("/{}?list-type=2&prefix={prefix}", self.resource(ARCHIVE)?);
+        let answer = self.bed.aws.s3(&path).await?;
+        let answer = String::from_utf8(answer).context("a listing is text")?;
+        let keys = elements(&answer, "Key").into_iter().map(str::parse);
+        let mut keys: Vec<SegmentKey> = keys.collect::<Result<_, _>>()?;
+        keys.sort_by_key(|key| key.start);
+        Ok(keys)
+    }
+
+    /// Every object of the archive, by name.
+    pub(crate) async fn object(&self, key: &SegmentKey) -> anyhow::Result<Vec<u8>> {
+        self.bed
+            .aws
+            .s3(&format!("/{}/{key}", self.resource(ARCHIVE)?))
+            .await
+    }
+
+    /// All log lines since a moment, each with its group before it.
+    pub(crate) async fn log_lines(&self, since: Timestamp) -> anyhow::Result<Vec<String>> {
+        let groups = self.bed.aws.json(LOGS, "DescribeLogGroups", &json!({})).await?;
+        let mut lines = Vec::new();
+        for group in groups["logGroups"].as_array().context("there are log groups")? {
+            let name = group["logGroupName"].as_str().unwrap_or_default();
+            let mut wanted = json!({"logGroupName": name, "startTime": since.as_millisecond()});
+            loop {
+                let answer = self.bed.aws.json(LOGS, "FilterLogEvents", &wanted).await?;
+                let events = answer["events"].as_array().cloned().unwrap_or_default();
+                lines.extend(
+                    events
+                        .iter()
+                        .map(|event| format!("{name} {}", event["message"].as_str().unwrap_or_default())),
+                );
+                if answer["nextToken"].is_null() || events.is_empty() {
+                    break;
+                }
+                wanted["nextToken"] = answer["nextToken"].clone();
+            }
+        }
+        Ok(lines)
+    }
+}

@@ -1,0 +1,216 @@
+//! The wire between the deployment and the emulator, with a counter on it.
+//!
+//! ```text
+//!   functions, containers ──▶ proxy, bridge address:P ──▶ emulator, 127.0.0.1:P
+//! ```
+//!
+//! The port is the same on both sides: MiniStack tells containers to call its own port on the host's bridge address,
+//! where the proxy listens.
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use jiff::Timestamp;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The largest request or answer, a segment; longer ones fail.
+const BODY_MAX: usize = 256 * 1024 * 1024;
+
+/// Of a request that is kept to be searched for secrets; longer ones are segments.
+const KEPT_MAX: usize = 256 * 1024;
+
+/// One request the deployment made of AWS.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) at: Timestamp,
+    pub(crate) by: Caller,
+    /// Service and operation, such as `dynamodb Query`.
+    pub(crate) name: String,
+    pub(crate) status: u16,
+    /// Line, headers and body as sent; a long body is left out.
+    pub(crate) request: String,
+}
+
+/// Who made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A container, by its address.
+    Container(IpAddr),
+    /// A process of this machine, by its access key: a function.
+    Function(String),
+}
+
+impl Call {
+    /// Whether it changes something, apart from logs and metrics.
+    pub(crate) fn writes(&self) -> bool {
+        let reads = [
+            "Get",
+            "List",
+            "Describe",
+            "Query",
+            "Scan",
+            "Batch Get",
+            "BatchGet",
+            "Head",
+        ];
+        let operation = self.name.split(' ').nth(1).unwrap_or_default();
+        !reads.iter().any(|verb| operation.starts_with(verb))
+    }
+}
+
+/// A running proxy; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    calls: Arc<Mutex<Vec<Call>>>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+struct Wire {
+    http: reqwest::Client,
+    emulator: String,
+    own: IpAddr,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+impl Proxy {
+    /// Listens on `address` and hands everything to `emulator`, a base URL.
+    pub(crate) async fn start(address: SocketAddr, emulator: &str) -> anyhow::Result<Self> {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let wire = Wire {
+            http: reqwest::Client::builder()
+                .build()
+                .context("making an HTTP client")?,
+            emulator: emulator.to_owned(),
+            own: address.ip(),
+            calls: Arc::clone(&calls),
+        };
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("listening on {address}"))?;
+        let app = Router::new().fallback(forward).with_state(Arc::new(wire));
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok(Self { calls, serving })
+    }
+
+    /// All calls since a moment, in their order.
+    pub(crate) fn since(&self, moment: Timestamp) -> Vec<Call> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().filter(|call| call.at >= moment).cloned().collect()
+    }
+}
+
+async fn forward(
+    State(wire): State<Arc<Wire>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    match pass(&wire, peer.ip(), request).await {
+        Ok(answer) => answer,
+        Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
+    }
+}
+
+async fn pass(wire: &Wire, peer: IpAddr, request: Request) -> anyhow::Result<Response> {
+    let at = Timestamp::now();
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, BODY_MAX).await.context("reading a request")?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let forwarded = wire
+        .http
+        .request(parts.method.clone(), format!("{}{path}", wire.emulator))
+        .headers(end_to_end(&parts.headers))
+        .body(body.clone());
+    let answer = forwarded.send().await.context("reaching the emulator")?;
+    let status = answer.status();
+    if let Some(name) = name(parts.method.as_str(), path, &parts.headers, &body) {
+        let kept = if body.len() > KEPT_MAX { &[][..] } else { &body };
+        let request = format!(
+            "{} {path}\n{:?}\n{}",
+            parts.method,
+            parts.headers,
+            String::from_utf8_lossy(kept)
+        );
+        let call = Call {
+            at,
+            by: caller(wire, peer, &parts.headers),
+            name,
+            status: status.as_u16(),
+            request,
+        };
+        wire.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(call);
+    }
+    let headers = end_to_end(answer.headers());
+    let mut response = Response::new(Body::from(answer.bytes().await.context("reading an answer")?));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Without the headers that belong to one connection only, or that the next hop writes itself.
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    for name in [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::CONTENT_LENGTH,
+    ] {
+        kept.remove(name);
+    }
+    kept
+}
+
+fn caller(wire: &Wire, peer: IpAddr, headers: &HeaderMap) -> Caller {
+    if peer != wire.own {
+        return Caller::Container(peer);
+    }
+    let key = credential(headers).and_then(|scope| scope.split('/').next());
+    Caller::Function(key.unwrap_or_default().to_owned())
+}
+
+/// `KEY/DATE/REGION/SERVICE/aws4_request` of a signature.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let signature = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    signature.split("Credential=").nth(1)?.split(',').next()
+}
+
+/// Service and operation; none for what is not signed: metadata, credentials.
+fn name(method: &str, path: &str, headers: &HeaderMap, body: &Bytes) -> Option<String> {
+    let service = credential(headers)?.split('/').nth(3)?;
+    if let Some(target) = headers.get("x-amz-target") {
+        let operation = target.to_str().ok()?.rsplit('.').next()?;
+        return Some(format!("{service} {operation}"));
+    }
+    if service == "s3" {
+        return Some(format!("s3 {}", s3_operation(method, path)));
+    }
+    let form = url::form_urlencoded::parse(body);
+    let action = form.into_iter().find(|(field, _)| field == "Action");
+    action.map(|(_, operation)| format!("{service} {operation}"))
+}
+
+fn s3_operation(method: &str, path: &str) -> &'static str {
+    match method {
+        "GET" if path.contains("list-type=") => "ListObjectsV2",
+        "GET" => "GetObject",
+        "HEAD" => "HeadObject",
+        "PUT" => "PutObject",
+        "DELETE" => "DeleteObject",
+        _ => "Other",
+    }
+}

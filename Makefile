@@ -1,8 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lint-template build deploy
+.PHONY: help demo test e2e lint lint-template build deploy
 
 DEMO_SECONDS ?= 60
 ARCHITECTURE ?= arm64
+
+# This machine's architecture, in Lambda's word and in Docker's.
+lambda_here := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+docker_here := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,6 +21,14 @@ test: ## installs what the tests need and runs them all
 	scripts/ministack.sh install
 	$(MAKE) lint lint-template
 	cargo test --locked --workspace --all-features
+
+e2e: ## deploys template, functions and image into an emulator of AWS, and puts the deployment to the test
+	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg python3=python3
+	scripts/ministack.sh install
+	scripts/engine.sh install
+	scripts/image.sh $(docker_here)
+	scripts/sam.sh sam build --parameter-overrides Architecture=$(lambda_here) --build-dir .cache/e2e/build
+	cargo run --locked --quiet -p e2e -- --template .cache/e2e/build/template.yaml --image millrace-recorder:$(docker_here)
 
 lint: ## formatting and clippy, without warnings
 	cargo fmt --all --check

@@ -42,7 +42,7 @@ install_build() {
     install "$lambda" cargo-lambda==1.9.2 ziglang==0.13.0
     # What the default Architecture is compiled for; a toolchain without rustup brings its targets itself.
     if command -v rustup >/dev/null 2>&1; then
-        rustup target add --quiet aarch64-unknown-linux-gnu
+        rustup --quiet target add aarch64-unknown-linux-gnu
     fi
 }
 

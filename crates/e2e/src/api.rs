@@ -169,3 +169,22 @@ fn plain_value(value: &Value) -> Value {
         _ => inner.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn elements_are_found_in_their_order() {
+        let xml = "<r><Key>a/1</Key><Size>3</Size><Key>b/2</Key></r>";
+        assert_eq!(elements(xml, "Key"), ["a/1", "b/2"]);
+        assert!(element(xml, "Owner").is_err());
+    }
+
+    #[test]
+    fn an_item_becomes_plain_json_however_deep() {
+        let item = json!({"a": {"S": "x"}, "n": {"N": "3"}, "m": {"M": {"l": {"L": [{"BOOL": true}]}}}});
+        assert_eq!(plain(&item), json!({"a": "x", "n": "3", "m": {"l": [true]}}));
+    }
+}

@@ -1,6 +1,7 @@
 //! What the deployment stands on: a Docker engine, the emulator, the wire between, and a gateway with video.
 
 use crate::api::{Aws, OWNER, REGION};
+use crate::deployment::CLUSTER_ARN;
 use crate::proxy::Proxy;
 use crate::script::{self, Script};
 use anyhow::{Context, bail};
@@ -10,7 +11,11 @@ use simulator::{Scenario, Simulator};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+/// What programs need of the environment.
+const KEPT: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
 
 /// The emulator is up in a second on an idle machine.
 const EMULATOR_TRIES: u32 = 120;
@@ -30,13 +35,16 @@ pub(crate) struct Bed {
     pub(crate) logs: PathBuf,
 }
 
-/// A Docker engine.
+/// A Docker engine. When this is dropped, it removes what this run left in it.
 #[derive(Debug)]
 pub(crate) struct Docker {
-    address: String,
+    /// None for the engine `docker` finds by itself.
+    address: Option<String>,
     /// The host's address in its containers' network.
     pub(crate) bridge: IpAddr,
-    /// Its containers end with this.
+    /// Names given to images.
+    tags: Mutex<Vec<String>>,
+    /// An engine of this run's own ends with it.
     _engine: Option<Script>,
 }
 
@@ -93,9 +101,15 @@ async fn emulator(root: &Path, logs: &Path, docker: &Docker) -> anyhow::Result<(
     let port = free_port(docker.bridge)?;
     let mut command = Command::new(root.join("scripts/ministack.sh"));
     command.arg("deploy").arg(port.to_string());
+    // MiniStack hands its environment on to the functions: nothing of this machine's may be in it.
+    command.env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| KEPT.iter().any(|kept| name == kept)));
     // Functions and containers call the proxy. AUTH holds every call of theirs to the template's policies.
     command.env("AWS_ENDPOINT_URL", format!("http://{}:{port}", docker.bridge));
-    command.env("AUTH", "true").env("DOCKER_HOST", &docker.address);
+    command.env("AUTH", "true");
+    if let Some(address) = &docker.address {
+        command.env("DOCKER_HOST", address);
+    }
     command.env("MINISTACK_REGION", REGION);
     command
         .env("AWS_ACCESS_KEY_ID", OWNER)
@@ -131,22 +145,21 @@ fn free_port(bridge: IpAddr) -> anyhow::Result<u16> {
 }
 
 impl Docker {
+    /// The engine that is there, or one of our own.
     async fn start(root: &Path, logs: &Path) -> anyhow::Result<Self> {
-        let given = std::env::var("DOCKER_HOST").ok();
-        let (engine, address) = match given {
-            Some(address) => (None, address),
-            None => {
-                let mut command = Command::new(root.join("scripts/engine.sh"));
-                command.arg("run");
-                let (script, address) = Script::start_for_line(command, &logs.join("engine.log"))?;
-                (Some(script), address)
-            }
-        };
         let mut docker = Self {
-            address,
+            address: std::env::var("DOCKER_HOST").ok(),
             bridge: Ipv4Addr::UNSPECIFIED.into(),
-            _engine: engine,
+            tags: Mutex::new(Vec::new()),
+            _engine: None,
         };
+        if docker.run(&["version"]).await.is_err() {
+            let mut command = Command::new(root.join("scripts/engine.sh"));
+            command.arg("run");
+            let (script, address) = Script::start_for_line(command, &logs.join("engine.log"))?;
+            docker.address = Some(address);
+            docker._engine = Some(script);
+        }
         let gateway = "{{(index .IPAM.Config 0).Gateway}}";
         let bridge = docker
             .run(&["network", "inspect", "bridge", "--format", gateway])
@@ -159,9 +172,25 @@ impl Docker {
 
     /// Runs `docker`, and answers what it prints.
     pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new("docker");
-        command.arg("--host").arg(&self.address).args(arguments);
+        let mut command = self.command();
+        command.args(arguments);
         script::output(command).await
+    }
+
+    /// Gives an image a name for the time of this run.
+    pub(crate) async fn tag(&self, image: &str, name: &str) -> anyhow::Result<()> {
+        self.run(&["tag", image, name]).await?;
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        tags.push(name.to_owned());
+        Ok(())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("docker");
+        if let Some(address) = &self.address {
+            command.arg("--host").arg(address);
+        }
+        command
     }
 
     /// The container of a task, while it runs.
@@ -172,5 +201,29 @@ impl Docker {
             .await?;
         anyhow::ensure!(!id.is_empty(), "{task_arn} has no container");
         Ok(id)
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        let cluster = format!("label=com.amazonaws.ecs.cluster={CLUSTER_ARN}");
+        let left = self
+            .command()
+            .args(["ps", "--all", "--quiet", "--filter", &cluster])
+            .output();
+        let left = left.map(|left| String::from_utf8_lossy(&left.stdout).into_owned());
+        let containers = left.unwrap_or_default();
+        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody is left to be told of a failure; what stays is small and named.
+        if !containers.trim().is_empty() {
+            let _done = self
+                .command()
+                .args(["rm", "--force"])
+                .args(containers.lines())
+                .output();
+        }
+        if !tags.is_empty() {
+            let _done = self.command().arg("rmi").args(tags.iter()).output();
+        }
     }
 }

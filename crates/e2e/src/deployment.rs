@@ -18,6 +18,9 @@ use tokio::sync::Mutex;
 /// The name of the stack.
 const STACK: &str = "millrace-e2e";
 
+/// What MiniStack makes of that name and `Cluster`.
+pub(crate) const CLUSTER_ARN: &str = "arn:aws:ecs:us-east-1:000000000000:cluster/millrace-e2e-Cluster";
+
 /// Where the harness puts the gateway's password.
 const PASSWORD_PARAMETER: &str = "/millrace/e2e/gateway-password";
 
@@ -105,7 +108,11 @@ async fn sam_deploy(bed: &Bed, template: &Path) -> anyhow::Result<()> {
     command.arg("--parameter-overrides");
     command.arg(format!("GatewayEndpoint={}", bed.simulator.api_url()));
     command.arg(format!("Architecture={}", architecture()));
-    command.args(PARAMETERS.iter().map(|(name, value)| format!("{name}=\"{value}\"")));
+    command.args(
+        PARAMETERS
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{value}\"")),
+    );
     command.env("AWS_ENDPOINT_URL", bed.aws.endpoint());
     command
         .env("AWS_ACCESS_KEY_ID", crate::api::OWNER)
@@ -164,11 +171,7 @@ impl Deployment<'_> {
         let uri = answer["repositories"][0]["repositoryUri"]
             .as_str()
             .context("the repository has an address")?;
-        self.bed
-            .docker
-            .run(&["tag", image, &format!("{uri}:e2e")])
-            .await?;
-        Ok(())
+        self.bed.docker.tag(image, &format!("{uri}:e2e")).await
     }
 
     /// A queue that gets what the topic gets.

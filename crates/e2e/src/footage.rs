@@ -62,3 +62,17 @@ pub(crate) async fn since(
     let keys = deployment.segments(channel).await?;
     Ok(keys.into_iter().filter(|key| key.end() > moment).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_or_a_repeated_frame_is_told() {
+        let channel = ChannelKey::new("A", "1");
+        without_a_hole(&channel, &[7, 8, 9]).unwrap();
+        for wrong in [&[][..], &[7, 9], &[7, 7, 8], &[8, 7]] {
+            assert!(without_a_hole(&channel, wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

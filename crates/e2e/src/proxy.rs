@@ -214,3 +214,71 @@ fn s3_operation(method: &str, path: &str) -> &'static str {
         _ => "Other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed(service: &str, target: Option<&str>) -> HeaderMap {
+        let scope =
+            format!("AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/{service}/aws4_request, Signature=0");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, scope.parse().unwrap());
+        if let Some(target) = target {
+            headers.insert("x-amz-target", target.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_call_is_named_by_service_and_operation_whatever_its_protocol() {
+        let json = signed("dynamodb", Some("DynamoDB_20120810.Query"));
+        assert_eq!(name("POST", "/", &json, &Bytes::new()).unwrap(), "dynamodb Query");
+        let query = Bytes::from_static(b"Version=2010-03-31&Action=Publish&Message=x");
+        assert_eq!(
+            name("POST", "/", &signed("sns", None), &query).unwrap(),
+            "sns Publish"
+        );
+        let list = "/bucket?list-type=2&prefix=a";
+        assert_eq!(
+            name("GET", list, &signed("s3", None), &Bytes::new()).unwrap(),
+            "s3 ListObjectsV2"
+        );
+    }
+
+    #[test]
+    fn what_is_not_signed_is_no_call() {
+        assert_eq!(
+            name("GET", "/v4/token/task", &HeaderMap::new(), &Bytes::new()),
+            None
+        );
+    }
+
+    #[test]
+    fn only_calls_that_change_something_are_writes() {
+        let call = |name: &str| Call {
+            at: Timestamp::UNIX_EPOCH,
+            by: Caller::Function(String::new()),
+            name: name.to_owned(),
+            status: 200,
+            request: String::new(),
+        };
+        for read in [
+            "dynamodb Scan",
+            "ecs DescribeTasks",
+            "ssm GetParameter",
+            "s3 ListObjectsV2",
+        ] {
+            assert!(!call(read).writes(), "{read}");
+        }
+        for write in [
+            "dynamodb UpdateItem",
+            "ecs RunTask",
+            "sns Publish",
+            "s3 PutObject",
+            "s3 Other",
+        ] {
+            assert!(call(write).writes(), "{write}");
+        }
+    }
+}

@@ -124,3 +124,32 @@ fn covers(gap: &Value, start: Timestamp, end: Timestamp) -> bool {
 fn task_id(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_gap_covers_a_hole_only_if_it_reaches_both_its_ends() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (start, end) = (at("2026-11-21T06:00:10Z"), at("2026-11-21T06:00:20Z"));
+        let gap = |from: &str, to: &str| json!({"start": from, "end": to});
+        assert!(covers(
+            &gap("2026-11-21T06:00:10.500Z", "2026-11-21T06:00:19.500Z"),
+            start,
+            end
+        ));
+        assert!(!covers(
+            &gap("2026-11-21T06:00:12Z", "2026-11-21T06:00:20Z"),
+            start,
+            end
+        ));
+        assert!(!covers(
+            &gap("2026-11-21T06:00:10Z", "2026-11-21T06:00:18Z"),
+            start,
+            end
+        ));
+        assert!(!covers(&json!({"start": "2026-11-21T06:00:10Z"}), start, end));
+    }
+}

@@ -29,6 +29,13 @@ pub async fn config_from_env() -> SdkConfig {
         .await
 }
 
+/// For a call that must not be done twice: a second try would be judged by its own answer, although the first may
+/// have been applied and only its answer lost.
+#[cfg(feature = "dynamodb")]
+pub(crate) fn one_try() -> RetryConfig {
+    RetryConfig::disabled()
+}
+
 /// Bounds one try by `attempt`, and a call by all its tries.
 pub(crate) fn timeouts(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()

@@ -5,7 +5,8 @@
 //! not understood may have happened.
 //!
 //! The client tries a call twice, and this judges the last try alone: a first one whose answer was lost is not
-//! seen here. A call that must not be done twice is therefore tried once.
+//! seen here. A call that must not be done twice is therefore made with
+//! `client::one_try`.
 
 use aws_smithy_runtime_api::client::dns::ResolveDnsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;

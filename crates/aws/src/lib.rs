@@ -1,6 +1,8 @@
 //! The ports on AWS, a cargo feature per service, so that a binary compiles only the SDKs it talks to.
 
 mod client;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 #[cfg(feature = "ecs")]
 pub mod ecs;
 #[cfg(any(feature = "dynamodb", feature = "ecs", feature = "sns", feature = "ssm"))]

@@ -1,11 +1,10 @@
 //! The servers the tests talk to.
 
+use crate::emulator::Emulator;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_s3::error::SdkError;
 use jiff::Timestamp;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -34,47 +33,16 @@ pub(crate) fn client(endpoint: &str) -> Client {
     Client::from_conf(config)
 }
 
-/// The emulator of this test run.
-struct Emulator {
-    endpoint: String,
-    /// Its input is a pipe, which closes when this process ends, however it does; the emulator goes with it.
-    _process: Option<Child>,
-}
-
 /// Where the emulator of this test run serves, with [`BUCKET`] in it.
 pub(crate) fn emulator() -> &'static str {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
     let emulator = EMULATOR.get_or_init(|| {
-        let emulator = match std::env::var(ENDPOINT_ENV) {
-            Ok(endpoint) => Emulator {
-                endpoint,
-                _process: None,
-            },
-            Err(_) => start_emulator(),
-        };
+        let emulator = Emulator::at_or_start(ENDPOINT_ENV, "ministack.sh");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
         runtime.block_on(create_bucket(&client(&emulator.endpoint)));
         emulator
     });
     &emulator.endpoint
-}
-
-fn start_emulator() -> Emulator {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/ministack.sh");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = free.local_addr().expect("it is bound").port();
-    drop(free);
-    let process = Command::new(&script)
-        .args(["run", &port.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{} starts: {error}", script.display()));
-    Emulator {
-        endpoint: format!("http://127.0.0.1:{port}"),
-        _process: Some(process),
-    }
 }
 
 async fn create_bucket(client: &Client) {

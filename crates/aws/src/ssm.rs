@@ -5,6 +5,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::error::SdkError;
 use aws_sdk_ssm::types::ParameterType;
 use domain::ports::PortError;
 use secrecy::SecretString;
@@ -36,7 +37,14 @@ impl Parameters {
             .with_decryption(true)
             .send()
             .await;
-        let answer = answer.map_err(|error| crate::error::failed(error, doing()))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            // Such an error shows the answer, in which the secret may be, to whoever prints it.
+            Err(SdkError::ResponseError(_)) => {
+                return Err(PortError::unknown(doing(), "the answer cannot be read"));
+            }
+            Err(error) => return Err(crate::error::failed(error, doing())),
+        };
         let Some(parameter) = answer.parameter else {
             return Err(PortError::unknown(doing(), "the answer has no parameter"));
         };

@@ -4,12 +4,18 @@
 
 mod alerts;
 mod gateway;
+mod host;
+mod site;
+mod software;
 mod tables;
 mod tasks;
 mod weather;
 
 pub use alerts::FakeAlerts;
 pub use gateway::FakeGateway;
+pub use host::FakeHost;
+pub use site::{FakeAdmin, FakeSite};
+pub use software::{Password, Software};
 pub use tables::FakeTables;
 pub use tasks::FakeTasks;
 pub use weather::{Random, Weather};

@@ -49,6 +49,14 @@ opaque_name! {
     /// The name of one running recorder: an ECS task ARN on AWS, a process name on one machine.
     TaskArn
 }
+opaque_name! {
+    /// The host's name of one instance.
+    InstanceId
+}
+opaque_name! {
+    /// The host's name of one image.
+    ImageId
+}
 
 impl TaskArn {
     /// A name for the task's folder: encoded like [`ChannelKey::prefix`], so that no ARN escapes its parent.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod storm {
+    pub(crate) mod drive;
     pub(crate) mod sim;
     pub(crate) mod watched;
 }

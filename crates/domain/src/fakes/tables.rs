@@ -37,6 +37,14 @@ impl FakeTables {
         }
     }
 
+    /// The same tables in calm weather: the truth, for who checks on the loops.
+    pub fn calm(&self) -> Self {
+        Self {
+            weather: Weather::calm(),
+            state: Arc::clone(&self.state),
+        }
+    }
+
     /// Rows written or deleted so far; a refused condition counts, as it costs the same on DynamoDB.
     pub fn writes(&self) -> u64 {
         self.state().writes

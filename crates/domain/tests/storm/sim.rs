@@ -1,5 +1,6 @@
 //! One simulated fleet under one seed.
 
+use super::drive::drive;
 use super::watched::{WatchedGateway, WatchedTasks};
 use domain::dispatch::{self, DispatchPolicy, dispatch};
 use domain::fakes::{FakeAlerts, FakeGateway, FakeTables, FakeTasks, Random, Weather};
@@ -10,12 +11,9 @@ use domain::{
     ChannelKey, Device, DeviceIndex, DeviceKind, DeviceStatus, Generation, Heartbeat, OfflineHint, TaskArn,
 };
 use futures::future::join;
-use futures::task::noop_waker;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 
 const STEP: SignedDuration = SignedDuration::from_secs(5);
 const STEPS_STORMY: u64 = 700;
@@ -420,20 +418,4 @@ impl Sim {
         // Dispatch: tasks, channels, assignments, memory.
         assert_eq!(self.weather.calls() - calls, 10, "I5: calls of a quiet round");
     }
-}
-
-/// Runs a loop to its end, or drops it after `budget` turns as a crash would.
-fn drive<F: Future>(future: F, budget: Option<u64>) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let waker = noop_waker();
-    let mut context = Context::from_waker(&waker);
-    for turn in 0..1_000_000 {
-        if budget.is_some_and(|budget| turn >= budget) {
-            return None;
-        }
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return Some(output);
-        }
-    }
-    panic!("a loop did not end");
 }

@@ -1,0 +1,254 @@
+//! The ladder's loop over the ports.
+
+use super::{
+    Action, ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look, Memory, Outcome,
+    Symptom, plan,
+};
+use crate::device::DeviceStatus;
+use crate::instance::{Instance, InstanceState, StatusCheck};
+use crate::memory::Memory as Kept;
+use crate::ports::{
+    Alerts, Connect, ControlTable, Credential, Gateway, GatewayAdmin, Instances, LogIn, PortError, Power,
+    Put, Site,
+};
+use crate::recover::{self, Request, Role};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// The control item that remembers the ladder.
+pub const MEMORY: &str = "health";
+
+/// What one check saw and did: the wide event of its invocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The gravest symptom.
+    pub symptom: Option<Symptom>,
+    /// The gateway does not let us in.
+    pub shut_out: bool,
+    /// The step taken.
+    pub action: Option<String>,
+    /// Why, or why nothing.
+    pub reason: String,
+    /// What failed; the next check goes on.
+    pub failures: Vec<String>,
+}
+
+/// Looks at the gateway once and takes at most one step. `archive` is what the caller found in the archive; who has
+/// not looked there passes the default.
+pub async fn check<H, C, T, L>(
+    policy: &LadderPolicy,
+    site: Site<'_, H, C, T, L>,
+    archive: ArchiveLook,
+    now: Timestamp,
+) -> Report
+where
+    H: Instances,
+    C: Connect,
+    T: ControlTable,
+    L: Alerts,
+{
+    let mut report = Report::default();
+    if let Err(error) = run(policy, site, archive, now, &mut report).await {
+        report.failures.push(error.chain());
+    }
+    report
+}
+
+async fn run<H, C, T, L>(
+    policy: &LadderPolicy,
+    site: Site<'_, H, C, T, L>,
+    archive: ArchiveLook,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), PortError>
+where
+    H: Instances,
+    C: Connect,
+    T: ControlTable,
+    L: Alerts,
+{
+    let mut kept: Kept<Memory> = Kept::load(site.table, MEMORY).await?;
+    let Some(role) = Role::load(site.table).await? else {
+        report.reason = "there is no gateway yet".into();
+        return Ok(());
+    };
+    let replacing = recover::is_replacing(site.table).await?;
+    let refused = kept.value.refused.as_ref().is_some_and(|refusal| {
+        refusal.credentials == policy.credentials && refusal.until.is_none_or(|until| until > now)
+    });
+    let look = look(policy, site, &role, refused, archive, now).await;
+    let plan = plan(policy, &kept.value, &role.instance_id, replacing, &look, now);
+    report.symptom = look.symptom(policy);
+    report.shut_out = matches!(look.endpoint, EndpointLook::ShutOut { .. });
+    report.reason.clone_from(&plan.reason);
+    report.action = plan.action.map(|action| format!("{action:?}"));
+    kept.value = plan.memory;
+    if kept.save(site.table).await? == Put::Stale {
+        report.action = None;
+        report.reason = "another invocation looked at the same time".into();
+        return Ok(());
+    }
+    if let Some(action) = plan.action {
+        let reason = (plan.reason.as_str(), kept.value.ill_since.unwrap_or(now));
+        let done = act(site, &role, action, reason, now).await;
+        note(&mut kept.value, action, &done);
+        report.failures.extend(done.err().map(|error| error.chain()));
+    }
+    deliver(site.alerts, &mut kept.value, report).await;
+    // Stale: another invocation took over; it delivers again what we could not take off the list.
+    let _ = kept.save(site.table).await?;
+    Ok(())
+}
+
+async fn look<H, C, T, L>(
+    policy: &LadderPolicy,
+    site: Site<'_, H, C, T, L>,
+    role: &Role,
+    refused: bool,
+    archive: ArchiveLook,
+    now: Timestamp,
+) -> Look
+where
+    H: Instances,
+    C: Connect,
+{
+    let (endpoint, devices) = if refused {
+        let why = "it refused this password before".to_owned();
+        (EndpointLook::ShutOut { why, until: None }, DevicesLook::Unknown)
+    } else {
+        look_inside(policy, site.connect, &role.endpoint, now).await
+    };
+    let instance = match site.host.list_instances().await {
+        Err(_) => InstanceLook::Unknown,
+        Ok(instances) => instances
+            .iter()
+            .find(|instance| instance.id == role.instance_id)
+            .map_or(InstanceLook::Gone, InstanceLook::of),
+    };
+    Look {
+        endpoint,
+        instance,
+        devices,
+        archive,
+    }
+}
+
+async fn look_inside<C: Connect>(
+    policy: &LadderPolicy,
+    connect: &C,
+    endpoint: &str,
+    now: Timestamp,
+) -> (EndpointLook, DevicesLook) {
+    let silent = |error: &PortError| (EndpointLook::Silent(error.chain()), DevicesLook::Unknown);
+    let shut_out = |why: String, until| (EndpointLook::ShutOut { why, until }, DevicesLook::Unknown);
+    let gateway = match connect.connect(endpoint) {
+        Ok(gateway) => gateway,
+        Err(error) => return shut_out(error.chain(), Some(now)),
+    };
+    let identity = match gateway.log_in(Credential::Wanted).await {
+        Ok(LogIn::Accepted(identity)) => identity,
+        Ok(LogIn::Rejected { .. }) => return shut_out("the password is wrong".into(), None),
+        Ok(LogIn::Locked { locked_for }) => {
+            let until = now.saturating_add(locked_for.unwrap_or(policy.lock_wait)).ok();
+            return shut_out("the account is locked".into(), until);
+        }
+        Err(error @ PortError::Refused { .. }) => return shut_out(error.chain(), Some(now)),
+        Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => return silent(&error),
+    };
+    if policy
+        .model
+        .as_ref()
+        .is_some_and(|model| *model != identity.model)
+    {
+        let who = format!("a `{}`", identity.model.escape_debug());
+        return (EndpointLook::Stranger(who), DevicesLook::Unknown);
+    }
+    let devices = match gateway.devices().await {
+        Err(_) => DevicesLook::Unknown,
+        Ok(devices) => DevicesLook::Listed {
+            devices: devices.len(),
+            online: devices
+                .iter()
+                .filter(|device| !matches!(device.status, DeviceStatus::Offline(_)))
+                .count(),
+        },
+    };
+    (EndpointLook::Well, devices)
+}
+
+impl InstanceLook {
+    /// What the host says of an instance.
+    pub fn of(instance: &Instance) -> Self {
+        match instance.state {
+            InstanceState::Starting | InstanceState::Stopping => Self::Changing,
+            InstanceState::Stopped => Self::Stopped,
+            InstanceState::Gone => Self::Gone,
+            InstanceState::Running if instance.system == StatusCheck::Failed => Self::SystemFailed,
+            InstanceState::Running if instance.software == StatusCheck::Failed => Self::SoftwareFailed,
+            InstanceState::Running => Self::Sound,
+        }
+    }
+}
+
+async fn act<H, C, T, L>(
+    site: Site<'_, H, C, T, L>,
+    role: &Role,
+    action: Action,
+    (reason, since): (&str, Timestamp),
+    now: Timestamp,
+) -> Result<(), PortError>
+where
+    H: Instances,
+    C: Connect,
+    T: ControlTable,
+{
+    let instance = &role.instance_id;
+    match action {
+        Action::Restart => site.connect.connect(&role.endpoint)?.restart().await,
+        Action::Reboot => site.host.power(instance, Power::Reboot).await,
+        Action::Stop => site.host.power(instance, Power::Stop).await,
+        Action::Start => site.host.power(instance, Power::Start).await,
+        Action::Replace => {
+            let request = Request {
+                at: now,
+                since,
+                reason: reason.to_owned(),
+                drill: false,
+            };
+            recover::request(site.table, &request).await
+        }
+    }
+}
+
+/// Remembers what became of the step that was just decided; starting what was stopped is part of one.
+fn note(memory: &mut Memory, action: Action, done: &Result<(), PortError>) {
+    let Some(tried) = memory.tried.last_mut() else {
+        return;
+    };
+    tried.outcome = match (done, action) {
+        (Ok(()), _) => Outcome::Taken,
+        (Err(error @ PortError::Unknown { .. }), Action::Restart)
+            if memory.symptom == Some(Symptom::Silent) =>
+        {
+            Outcome::Failed(error.chain())
+        }
+        // The connection may have broken because the software restarts.
+        (Err(PortError::Unknown { .. }), Action::Restart | Action::Reboot | Action::Stop | Action::Start) => {
+            Outcome::Decided
+        }
+        (Err(PortError::Throttled { .. } | PortError::Unknown { .. }), _) => Outcome::Throttled,
+        (Err(error @ PortError::Refused { .. }), _) => Outcome::Failed(error.chain()),
+    };
+}
+
+async fn deliver<L: Alerts>(alerts: &L, memory: &mut Memory, report: &mut Report) {
+    let mut kept = Vec::new();
+    for alert in memory.outbox.drain(..) {
+        if let Err(error) = alerts.send(&alert).await {
+            report.failures.push(error.chain());
+            kept.push(alert);
+        }
+    }
+    memory.outbox = kept;
+}

@@ -1,0 +1,100 @@
+//! Who the gateway is, and who asks for its replacement: two small control items.
+
+use crate::id::InstanceId;
+use crate::ports::{ControlTable, PortError, Put};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The control item that says where the gateway is.
+pub const ROLE: &str = "gateway";
+
+/// The control item that asks for a replacement or a drill.
+pub const REQUEST: &str = "recover-request";
+
+/// Which instance is the gateway, and where its API answers privately.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Role {
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// Base URL of its API.
+    pub endpoint: String,
+}
+
+impl Role {
+    /// Who is the gateway now, as far as it was ever written.
+    ///
+    /// # Errors
+    /// The table's, and [`PortError::Refused`] when the item is not understood.
+    pub async fn load<T: ControlTable>(table: &T) -> Result<Option<Self>, PortError> {
+        read(table, ROLE).await.map(|(role, _)| role)
+    }
+
+    /// Writes it, unless it is so already.
+    ///
+    /// # Errors
+    /// The table's; [`PortError::Throttled`] when somebody else wrote at the same time.
+    pub(super) async fn store<T: ControlTable>(&self, table: &T) -> Result<(), PortError> {
+        write(table, ROLE, self).await
+    }
+}
+
+/// Somebody asks for a replacement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// When; it also names the request.
+    pub at: Timestamp,
+    /// Since when there has been trouble: the recovery time counts from here.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Only launch, prove and end it again.
+    pub drill: bool,
+}
+
+/// Asks for a replacement or a drill; the next round of [`recover`](super::recover) begins it. A later request
+/// takes the place of one that is still waiting.
+///
+/// # Errors
+/// The table's; [`PortError::Throttled`] when somebody else asked at the same time.
+pub async fn request<T: ControlTable>(table: &T, request: &Request) -> Result<(), PortError> {
+    write(table, REQUEST, request).await
+}
+
+pub(super) async fn requested<T: ControlTable>(table: &T) -> Result<Option<Request>, PortError> {
+    read(table, REQUEST).await.map(|(request, _)| request)
+}
+
+async fn read<T, V>(table: &T, name: &str) -> Result<(Option<V>, Option<u64>), PortError>
+where
+    T: ControlTable,
+    V: serde::de::DeserializeOwned,
+{
+    let Some(item) = table.get_control(name).await? else {
+        return Ok((None, None));
+    };
+    let value = serde_json::from_value(item.value)
+        .map_err(|error| PortError::refused(format!("reading the control item `{name}`"), error))?;
+    Ok((Some(value), Some(item.version)))
+}
+
+async fn write<T, V>(table: &T, name: &str, value: &V) -> Result<(), PortError>
+where
+    T: ControlTable,
+    V: Serialize + serde::de::DeserializeOwned + PartialEq,
+{
+    let (stored, version) = read::<T, V>(table, name).await?;
+    if stored.as_ref() == Some(value) {
+        return Ok(());
+    }
+    let doing = format!("writing the control item `{name}`");
+    let json = serde_json::to_value(value).map_err(|error| PortError::refused(&doing, error))?;
+    match table.put_control(name, &json, version).await? {
+        Put::Written => Ok(()),
+        Put::Stale => Err(PortError::throttled(
+            doing,
+            "somebody else wrote at the same time",
+        )),
+    }
+}

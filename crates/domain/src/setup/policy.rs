@@ -1,0 +1,65 @@
+use jiff::SignedDuration;
+use jiff::tz::Offset;
+
+/// What the operator decided about setting gateways up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetupPolicy {
+    /// What the configuration shall be.
+    pub wanted: Wanted,
+    /// Names the passwords in use, not what they are: their versions in the parameter store. After both were
+    /// refused nothing is tried until this changes.
+    pub credentials: String,
+    /// Whether there is an initial password to try on a gateway that refuses the wanted one.
+    pub has_initial_password: bool,
+    /// Lifts the ban on trying refused passwords again: a person has repaired the gateway's side.
+    pub try_again: bool,
+    /// Wrong passwords in a row that setup gives a gateway at most. Gateways lock after five as a rule.
+    pub wrong_tries_max: u32,
+    /// A gateway that still has this many tries left, or fewer, is left alone.
+    pub tries_spared: u32,
+    /// How long an account that is locked without saying for how long is left alone.
+    pub lock_wait: SignedDuration,
+    /// How far a clock that no time server keeps may be off.
+    pub clock_tolerance: SignedDuration,
+    /// How long a restart of the software takes before the gateway is asked again.
+    pub restart_wait: SignedDuration,
+    /// How often a restart whose answer was lost is asked for.
+    pub restarts_max: u32,
+}
+
+/// What a gateway's configuration shall be; what is `None` is left as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its clock.
+    pub clock: Option<WantedClock>,
+    /// The public address it appears under, its ports under their own numbers.
+    pub external_address: Option<String>,
+}
+
+/// What a gateway's clock shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantedClock {
+    /// Its time zone, as an offset.
+    pub utc_offset: Offset,
+    /// Whether a time server sets it; else setup does, when it is off.
+    pub ntp: bool,
+}
+
+impl Default for SetupPolicy {
+    fn default() -> Self {
+        Self {
+            wanted: Wanted::default(),
+            credentials: String::new(),
+            has_initial_password: false,
+            try_again: false,
+            wrong_tries_max: 3,
+            tries_spared: 2,
+            lock_wait: SignedDuration::from_mins(30),
+            clock_tolerance: SignedDuration::from_secs(30),
+            restart_wait: SignedDuration::from_secs(45),
+            restarts_max: 3,
+        }
+    }
+}

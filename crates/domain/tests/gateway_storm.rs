@@ -1,0 +1,95 @@
+//! The gateway's storm: ladder, setup, images and replacement over a fake host in bad weather, with people who
+//! terminate things mid-way; numbered invariants at every step and convergence once the weather calms.
+//!
+//! `STORM_SEEDS` sets how many seeds run (default 60); a failing seed is printed.
+#![allow(clippy::unwrap_used)]
+
+mod storm {
+    pub(crate) mod drive;
+    pub(crate) mod gateway;
+    pub(crate) mod people;
+    pub(crate) mod watched_host;
+}
+
+use std::collections::BTreeMap;
+use storm::gateway::Sim;
+
+/// What every planner can decide; one that no storm reaches is one that no storm tests.
+const BRANCHES: [&str; 53] = [
+    "ladder Restart",
+    "ladder Reboot",
+    "ladder Stop",
+    "ladder Start",
+    "ladder Replace",
+    "ladder well",
+    "ladder suspect",
+    "ladder it seems well again",
+    "ladder well again",
+    "ladder what was tried has",
+    "ladder a replacement is under way",
+    "ladder nothing is left to try",
+    "ladder too soon",
+    "symptom Gone",
+    "symptom Stopped",
+    "symptom SystemFailed",
+    "symptom SoftwareFailed",
+    "symptom Silent",
+    "symptom AllOffline",
+    "symptom NoVideo",
+    "shut out",
+    "recover begin",
+    "recover → waiting for its checks",
+    "recover → setting it up",
+    "recover → moving the address",
+    "recover → verifying through the address",
+    "recover → giving the address back",
+    "recover → announcing it",
+    "recover → stopping the old instance",
+    "recover → comparing its devices",
+    "recover finished",
+    "recover abandoned",
+    "recover failed: no instance could be launched",
+    "recover failed: somebody terminated",
+    "recover failed: somebody stopped",
+    "recover failed: the host did not find",
+    "recover failed: it did not answer through the address",
+    "recover the drill makes way",
+    "recover adopted",
+    "recover goes back to the gateway",
+    "recover faster",
+    "deed launch",
+    "deed move",
+    "deed announce",
+    "deed stop",
+    "deed terminate",
+    "deed create",
+    "deed delete it failed",
+    "deed delete it never completed",
+    "deed delete there are too many",
+    "deed delete it is too old",
+    "crash",
+    "two at once",
+];
+
+#[test]
+fn holds_its_invariants_in_bad_weather_and_converges_after_it() {
+    let seeds: u64 = std::env::var("STORM_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(60);
+    let mut reached: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in 0..seeds {
+        let outcome = std::panic::catch_unwind(|| Sim::new(seed).run());
+        let Ok(branches) = outcome else {
+            panic!("seed {seed} failed, see above")
+        };
+        for (branch, count) in branches {
+            *reached.entry(branch).or_default() += count;
+        }
+    }
+    let missed: Vec<_> = BRANCHES
+        .iter()
+        .filter(|branch| !reached.contains_key(**branch))
+        .collect();
+    assert!(missed.is_empty(), "no storm reached {missed:?}: {reached:#?}");
+}

@@ -1,0 +1,347 @@
+//! One simulated gateway under one seed.
+
+use super::drive::drive;
+use super::watched_host::WatchedHost;
+use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Random, Weather};
+use domain::ladder::{self, ArchiveLook, LadderPolicy, check};
+use domain::ports::Site;
+use domain::recover::{self, RecoverPolicy, recover};
+use domain::setup::{SetupPolicy, Wanted, WantedClock};
+use domain::{Device, DeviceIndex, DeviceKind, DeviceStatus, ImageState, InstanceState};
+use futures::future::join;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const STEP: SignedDuration = SignedDuration::from_secs(20);
+const STEPS_STORMY: u64 = 1_500;
+const STEPS_CALM: u64 = 1_300;
+/// The functions are scheduled once a minute.
+const STEPS_A_MINUTE: u64 = 3;
+
+/// The gateway, its host and its weather.
+pub(crate) struct Sim {
+    pub(crate) random: Random,
+    pub(crate) now: Timestamp,
+    pub(crate) weather: Weather,
+    pub(crate) host: WatchedHost,
+    pub(crate) tables: FakeTables,
+    site: FakeSite,
+    alerts: FakeAlerts,
+    pub(crate) ladder: LadderPolicy,
+    pub(crate) setup: SetupPolicy,
+    recover: RecoverPolicy,
+    pub(crate) no_video: bool,
+    pub(crate) stormy: bool,
+    reached: BTreeMap<String, u64>,
+}
+
+pub(crate) fn devices() -> Vec<Device> {
+    let device = |index: &str| Device {
+        index: DeviceIndex::new(index),
+        name: format!("camera {index}"),
+        kind: DeviceKind::Encoder,
+        status: DeviceStatus::Online,
+        video_channels: 1,
+    };
+    vec![device("A"), device("B"), device("C")]
+}
+
+impl Sim {
+    pub(crate) fn new(seed: u64) -> Self {
+        let weather = Weather::seeded(seed);
+        let tables = FakeTables::new(weather.clone());
+        let host = FakeHost::new(weather.clone());
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let credentials = "before the storm".to_owned();
+        Self {
+            random: Random::new(seed ^ 0x6A7E_3A11),
+            now,
+            site: FakeSite::new(weather.clone(), host.clone()),
+            alerts: FakeAlerts::new(weather.clone()),
+            host: WatchedHost {
+                inner: host,
+                truth: tables.calm(),
+                had_address: Arc::default(),
+                announced: Arc::default(),
+            },
+            ladder: LadderPolicy {
+                credentials: credentials.clone(),
+                memory: SignedDuration::from_mins(40),
+                replace_cool_down: SignedDuration::from_mins(60),
+                ..LadderPolicy::default()
+            },
+            setup: SetupPolicy {
+                wanted: Wanted {
+                    name: Some("Millrace".into()),
+                    clock: Some(WantedClock {
+                        utc_offset: Offset::constant(2),
+                        ntp: false,
+                    }),
+                    external_address: None,
+                },
+                credentials,
+                has_initial_password: true,
+                ..SetupPolicy::default()
+            },
+            recover: RecoverPolicy {
+                rpo: SignedDuration::from_mins(30),
+                images_max: 4,
+                image_age_max: SignedDuration::from_mins(if seed.is_multiple_of(2) { 110 } else { 600 }),
+                image_completion_max: SignedDuration::from_mins(20),
+                launch_max: SignedDuration::from_mins(5),
+                boot_max: SignedDuration::from_mins(6),
+                prove_max: SignedDuration::from_mins(8),
+                verify_max: SignedDuration::from_mins(4),
+                quarantine: SignedDuration::from_mins(60),
+                ..RecoverPolicy::default()
+            },
+            no_video: false,
+            stormy: true,
+            reached: BTreeMap::new(),
+            tables,
+            weather,
+        }
+    }
+
+    /// Storm, then calm; how often each branch was reached.
+    pub(crate) fn run(mut self) -> BTreeMap<String, u64> {
+        for step in 0..STEPS_STORMY {
+            let trouble = if (step / 60) % 3 == 2 {
+                0
+            } else {
+                3 + self.random.below(20)
+            };
+            self.weather.set_trouble(trouble);
+            self.provoke();
+            self.step(step);
+        }
+        self.calm_down();
+        for step in 0..STEPS_CALM {
+            self.step(step);
+        }
+        self.assert_converged();
+        self.reached
+    }
+
+    fn step(&mut self, step: u64) {
+        self.now = self.now.checked_add(STEP).unwrap();
+        self.host.inner.set_now(self.now);
+        self.host.note();
+        if step.is_multiple_of(STEPS_A_MINUTE) {
+            self.check();
+            if self.stormy && self.random.percent(5) {
+                self.check();
+            }
+            self.recover();
+        }
+        for software in self.host.inner.all_software() {
+            assert_eq!(software.lockouts, 0, "G5: an account was locked");
+        }
+    }
+
+    fn archive(&self) -> ArchiveLook {
+        let stale = if self.no_video { 3 } else { 0 };
+        ArchiveLook {
+            wanted: 3,
+            stale,
+            no_video: stale,
+        }
+    }
+
+    fn check(&mut self) {
+        let budget = self.crash_budget();
+        let (policy, archive, now) = (self.ladder.clone(), self.archive(), self.now);
+        let twice = self.is_twice();
+        let site = Site {
+            host: &self.host.inner,
+            connect: &self.site,
+            table: &self.tables,
+            alerts: &self.alerts,
+        };
+        let one = check(&policy, site, archive, now);
+        let reports = if twice {
+            let two = check(&policy, site, archive, now);
+            drive(join(one, two), budget).map(|(one, two)| vec![one, two])
+        } else {
+            drive(one, budget).map(|one| vec![one])
+        };
+        for report in reports.into_iter().flatten() {
+            self.count_ladder(&report);
+        }
+    }
+
+    fn count_ladder(&mut self, report: &ladder::Report) {
+        const REASONS: [&str; 8] = [
+            "well again",
+            "suspect",
+            "it seems well again",
+            "what was tried has",
+            "a replacement is under way",
+            "nothing is left to try",
+            "too soon",
+            "well",
+        ];
+        if let Some(action) = &report.action {
+            self.reach(&format!("ladder {action}"));
+        }
+        if let Some(reason) = REASONS.iter().find(|reason| report.reason.starts_with(**reason)) {
+            self.reach(&format!("ladder {reason}"));
+        }
+        if let Some(symptom) = report.symptom {
+            self.reach(&format!("symptom {symptom:?}"));
+        }
+        if report.shut_out {
+            self.reach("shut out");
+        }
+    }
+
+    fn recover(&mut self) {
+        let budget = self.crash_budget();
+        let (policy, setup, now) = (self.recover.clone(), self.setup.clone(), self.now);
+        let twice = self.is_twice();
+        let site = Site {
+            host: &self.host,
+            connect: &self.site,
+            table: &self.tables,
+            alerts: &self.alerts,
+        };
+        let one = recover(&policy, &setup, site, now);
+        let reports = if twice {
+            let two = recover(&policy, &setup, site, now);
+            drive(join(one, two), budget).map(|(one, two)| vec![one, two])
+        } else {
+            drive(one, budget).map(|one| vec![one])
+        };
+        for report in reports.into_iter().flatten() {
+            self.count_recover(&report);
+        }
+        self.host.note();
+        self.assert_one_gateway();
+    }
+
+    fn count_recover(&mut self, report: &recover::Report) {
+        const NOTES: [&str; 13] = [
+            "begin",
+            "finished",
+            "abandoned",
+            "failed: no instance could be launched",
+            "failed: somebody terminated",
+            "failed: somebody stopped",
+            "failed: the host did not find",
+            "failed: the gateway on it",
+            "failed: it did not answer through the address",
+            "the drill makes way",
+            "adopted",
+            "goes back to the gateway",
+            "faster",
+        ];
+        for note in &report.notes {
+            if let Some((_, step)) = note.split_once('→') {
+                self.reach(&format!("recover →{step}"));
+            }
+            for known in NOTES.iter().filter(|known| note.contains(**known)) {
+                self.reach(&format!("recover {known}"));
+            }
+        }
+        for deed in &report.deeds {
+            let verb = deed.split(' ').next().unwrap_or_default();
+            let why = deed
+                .split_once(": ")
+                .map_or(String::new(), |(_, why)| format!(" {why}"));
+            self.reach(&format!("deed {verb}{why}"));
+        }
+    }
+
+    /// G4: of the instances we launched that run and were the gateway, only one is neither retired nor left to
+    /// people, but for the moment between announcing the new one and retiring the old.
+    fn assert_one_gateway(&self) {
+        let memory = self.host.memory();
+        let role = self.host.role().map(|role| role.instance_id);
+        let old = memory.saga.as_ref().and_then(|saga| saga.old.clone());
+        let new = memory.saga.as_ref().and_then(|saga| saga.new.clone());
+        let announced = self.host.announced.lock().unwrap();
+        let strangers: Vec<_> = self
+            .host
+            .inner
+            .instances()
+            .into_iter()
+            .filter(|instance| instance.token.is_some() && instance.state == InstanceState::Running)
+            .map(|instance| instance.id)
+            .filter(|id| announced.contains(id) && self.host.inner.holder().as_ref() != Some(id))
+            .filter(|id| role.as_ref() != Some(id) && old.as_ref() != Some(id) && new.as_ref() != Some(id))
+            .filter(|id| !memory.retired.contains_key(id) && !memory.left_to_people.contains(id))
+            .collect();
+        assert!(
+            self.stormy || strangers.is_empty(),
+            "G4: {strangers:?} were the gateway and run on"
+        );
+    }
+
+    fn is_twice(&mut self) -> bool {
+        let twice = self.stormy && self.random.percent(15);
+        if twice {
+            self.reach("two at once");
+        }
+        twice
+    }
+
+    fn crash_budget(&mut self) -> Option<u64> {
+        if !self.stormy || !self.random.percent(15) {
+            return None;
+        }
+        self.reach("crash");
+        Some(self.random.below(60))
+    }
+
+    fn reach(&mut self, branch: &str) {
+        *self.reached.entry(branch.to_owned()).or_default() += 1;
+    }
+
+    /// G6: after the storm there is one gateway, which has the address, is sound and set up; nothing is left over;
+    /// there is a fresh image; and a further round writes nothing.
+    fn assert_converged(&mut self) {
+        let host = &self.host.inner;
+        let memory = self.host.memory();
+        let role = self.host.role().expect("G6: there is a gateway").instance_id;
+        assert_eq!(
+            host.holder().as_ref(),
+            Some(&role),
+            "G6: the gateway has the address"
+        );
+        assert!(memory.saga.is_none(), "G6: no saga is left: {:?}", memory.saga);
+        assert!(self.host.is_proven(&role), "G6: {:?}", host.software(&role));
+        for instance in host.instances() {
+            if instance.id == role {
+                assert!(instance.is_sound(), "G6: {instance:?}");
+            } else if instance.token.is_some() && !memory.left_to_people.contains(&instance.id) {
+                assert_eq!(
+                    instance.state,
+                    InstanceState::Gone,
+                    "G6: {instance:?} is left over"
+                );
+            }
+        }
+        let usable = |image: &domain::Image| image.state == ImageState::Usable;
+        let newest = host
+            .images()
+            .into_iter()
+            .filter(usable)
+            .map(|image| image.taken_at)
+            .max();
+        let age = self.now.duration_since(newest.expect("G6: there is an image"));
+        assert!(
+            age < self.recover.rpo + SignedDuration::from_mins(8),
+            "G6: the newest image is {age} old"
+        );
+        assert!(
+            host.images().len() <= self.recover.images_max + 1,
+            "G6: too many images"
+        );
+        let writes = self.tables.writes();
+        self.check();
+        self.recover();
+        assert_eq!(self.tables.writes(), writes, "G6: a quiet round");
+    }
+}

@@ -14,13 +14,14 @@
 
 mod look;
 mod memory;
+mod observe;
 mod plan;
 mod policy;
 mod run;
 mod tell;
 
 pub use look::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, Look, Symptom};
-pub use memory::{Memory, Outcome, Refusal, Rung, Try};
+pub use memory::{Memory, Outcome, Rung, Try};
 pub use plan::{Action, Plan, plan};
 pub use policy::LadderPolicy;
 pub use run::{MEMORY, Report, check};

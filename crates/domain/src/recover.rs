@@ -15,6 +15,7 @@
 
 mod images;
 mod memory;
+mod observe;
 mod plan;
 mod policy;
 mod role;

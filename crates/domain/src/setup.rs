@@ -14,4 +14,4 @@ mod run;
 pub use configuration::{Applied, Change, Clock, Configuration, Identity, PortMap};
 pub use plan::{Difference, Plan, plan};
 pub use policy::{SetupPolicy, Wanted, WantedClock};
-pub use run::{MEMORY, Report, Standing, compare, set_up};
+pub use run::{MEMORY, Report, Standing, compare, is_refused, set_up};

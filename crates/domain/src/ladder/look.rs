@@ -1,7 +1,6 @@
 //! What is seen of the gateway, and what of it is a symptom.
 
 use super::{LadderPolicy, Rung};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -26,12 +25,7 @@ pub enum EndpointLook {
     /// No answer, or none that makes sense.
     Silent(String),
     /// It refuses the password, has locked the account, or is not asked any more for that reason.
-    ShutOut {
-        /// Its words, or ours.
-        why: String,
-        /// When to ask again; `None`: not before the password changes.
-        until: Option<Timestamp>,
-    },
+    ShutOut(String),
     /// Something else answers there.
     Stranger(String),
 }

@@ -26,21 +26,10 @@ pub struct Memory {
     pub looked_at: Option<Timestamp>,
     /// The steps taken, oldest first, as long as they are remembered.
     pub tried: Vec<Try>,
-    /// The gateway does not let us in.
-    pub refused: Option<Refusal>,
     /// What people were told of standing troubles.
     pub watch: Watch,
     /// Alerts not delivered yet.
     pub outbox: Vec<Alert>,
-}
-
-/// The gateway does not let us in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// Which password (its version) it refused.
-    pub credentials: String,
-    /// When to ask again; `None`: not before the password changes.
-    pub until: Option<Timestamp>,
 }
 
 /// One step that was taken.

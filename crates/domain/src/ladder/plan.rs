@@ -1,7 +1,7 @@
 //! The ladder's plan: a pure function of one look and the memory of earlier ones.
 
 use super::tell;
-use super::{EndpointLook, InstanceLook, LadderPolicy, Look, Memory, Outcome, Refusal, Rung, Symptom, Try};
+use super::{InstanceLook, LadderPolicy, Look, Memory, Outcome, Rung, Symptom, Try};
 use crate::id::InstanceId;
 use jiff::Timestamp;
 use std::fmt;
@@ -52,12 +52,6 @@ pub fn plan(
     if is_doubled(policy, &after, now) {
         return done(memory.clone(), "too soon after the last look");
     }
-    if let EndpointLook::ShutOut { until, .. } = &look.endpoint {
-        after.refused.get_or_insert(Refusal {
-            credentials: policy.credentials.clone(),
-            until: *until,
-        });
-    }
     let plan = match look.symptom(policy) {
         None => well(policy, after, now),
         Some(symptom) => ill(policy, after, look, symptom, now),
@@ -86,12 +80,7 @@ fn remember(policy: &LadderPolicy, memory: &Memory, instance: &InstanceId, now: 
         after.ill_looks = 0;
         after.symptom_looks = 0;
         after.well_looks = 0;
-        after.refused = None;
     }
-    after.refused = after.refused.filter(|refusal| {
-        let over = refusal.until.is_some_and(|until| until <= now);
-        refusal.credentials == policy.credentials && !over
-    });
     after.instance = Some(instance.clone());
     after
 }

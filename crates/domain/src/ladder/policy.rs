@@ -32,8 +32,8 @@ pub struct LadderPolicy {
     pub devices_min: usize,
     /// No wanted channel being recorded is a symptom when there are at least so many.
     pub channels_min: usize,
-    /// Names the password in use (its version): a refused one is not tried again until this changes.
-    pub credentials: String,
+    /// The version of the password in use: one that was refused is not tried again, see [`credentials`](crate::credentials).
+    pub password_version: u64,
 }
 
 impl Default for LadderPolicy {
@@ -53,7 +53,7 @@ impl Default for LadderPolicy {
             model: None,
             devices_min: 2,
             channels_min: 2,
-            credentials: String::new(),
+            password_version: 0,
         }
     }
 }

@@ -1,16 +1,9 @@
 //! The ladder's loop over the ports.
 
-use super::{
-    Action, ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look, Memory, Outcome,
-    Symptom, plan,
-};
-use crate::device::DeviceStatus;
-use crate::instance::{Instance, InstanceState, StatusCheck};
+use super::observe::look;
+use super::{Action, ArchiveLook, EndpointLook, LadderPolicy, Memory, Outcome, Symptom, plan};
 use crate::memory::Memory as Kept;
-use crate::ports::{
-    Alerts, Connect, ControlTable, Credential, Gateway, GatewayAdmin, Instances, LogIn, PortError, Power,
-    Put, Site,
-};
+use crate::ports::{Alerts, Connect, ControlTable, GatewayAdmin, Instances, PortError, Power, Put, Site};
 use crate::recover::{self, Request, Role};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -74,13 +67,10 @@ where
         return Ok(());
     };
     let replacing = recover::is_replacing(site.table).await?;
-    let refused = kept.value.refused.as_ref().is_some_and(|refusal| {
-        refusal.credentials == policy.credentials && refusal.until.is_none_or(|until| until > now)
-    });
-    let look = look(policy, site, &role, refused, archive, now).await;
+    let look = look(policy, site, &role, archive, now).await?;
     let plan = plan(policy, &kept.value, &role.instance_id, replacing, &look, now);
     report.symptom = look.symptom(policy);
-    report.shut_out = matches!(look.endpoint, EndpointLook::ShutOut { .. });
+    report.shut_out = matches!(look.endpoint, EndpointLook::ShutOut(_));
     report.reason.clone_from(&plan.reason);
     report.action = plan.action.map(|action| format!("{action:?}"));
     kept.value = plan.memory;
@@ -99,96 +89,6 @@ where
     // Stale: another invocation took over; it delivers again what we could not take off the list.
     let _ = kept.save(site.table).await?;
     Ok(())
-}
-
-async fn look<H, C, T, L>(
-    policy: &LadderPolicy,
-    site: Site<'_, H, C, T, L>,
-    role: &Role,
-    refused: bool,
-    archive: ArchiveLook,
-    now: Timestamp,
-) -> Look
-where
-    H: Instances,
-    C: Connect,
-{
-    let (endpoint, devices) = if refused {
-        let why = "it refused this password before".to_owned();
-        (EndpointLook::ShutOut { why, until: None }, DevicesLook::Unknown)
-    } else {
-        look_inside(policy, site.connect, &role.endpoint, now).await
-    };
-    let instance = match site.host.list_instances().await {
-        Err(_) => InstanceLook::Unknown,
-        Ok(instances) => instances
-            .iter()
-            .find(|instance| instance.id == role.instance_id)
-            .map_or(InstanceLook::Gone, InstanceLook::of),
-    };
-    Look {
-        endpoint,
-        instance,
-        devices,
-        archive,
-    }
-}
-
-async fn look_inside<C: Connect>(
-    policy: &LadderPolicy,
-    connect: &C,
-    endpoint: &str,
-    now: Timestamp,
-) -> (EndpointLook, DevicesLook) {
-    let silent = |error: &PortError| (EndpointLook::Silent(error.chain()), DevicesLook::Unknown);
-    let shut_out = |why: String, until| (EndpointLook::ShutOut { why, until }, DevicesLook::Unknown);
-    let gateway = match connect.connect(endpoint) {
-        Ok(gateway) => gateway,
-        Err(error) => return shut_out(error.chain(), Some(now)),
-    };
-    let identity = match gateway.log_in(Credential::Wanted).await {
-        Ok(LogIn::Accepted(identity)) => identity,
-        Ok(LogIn::Rejected { .. }) => return shut_out("the password is wrong".into(), None),
-        Ok(LogIn::Locked { locked_for }) => {
-            let until = now.saturating_add(locked_for.unwrap_or(policy.lock_wait)).ok();
-            return shut_out("the account is locked".into(), until);
-        }
-        Err(error @ PortError::Refused { .. }) => return shut_out(error.chain(), Some(now)),
-        Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => return silent(&error),
-    };
-    if policy
-        .model
-        .as_ref()
-        .is_some_and(|model| *model != identity.model)
-    {
-        let who = format!("a `{}`", identity.model.escape_debug());
-        return (EndpointLook::Stranger(who), DevicesLook::Unknown);
-    }
-    let devices = match gateway.devices().await {
-        Err(_) => DevicesLook::Unknown,
-        Ok(devices) => DevicesLook::Listed {
-            devices: devices.len(),
-            online: devices
-                .iter()
-                .filter(|device| !matches!(device.status, DeviceStatus::Offline(_)))
-                .count(),
-        },
-    };
-    (EndpointLook::Well, devices)
-}
-
-impl InstanceLook {
-    /// What the host says of an instance.
-    pub fn of(instance: &Instance) -> Self {
-        match instance.state {
-            InstanceState::Starting | InstanceState::Stopping => Self::Changing,
-            InstanceState::Stopped => Self::Stopped,
-            InstanceState::Gone => Self::Gone,
-            InstanceState::Running if instance.system == StatusCheck::Failed => Self::SystemFailed,
-            InstanceState::Running if instance.software == StatusCheck::Failed => Self::SoftwareFailed,
-            InstanceState::Running => Self::Sound,
-        }
-    }
 }
 
 async fn act<H, C, T, L>(

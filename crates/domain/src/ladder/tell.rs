@@ -24,7 +24,7 @@ pub(super) fn step(
         (
             EndpointLook::Well
             | EndpointLook::Silent(_)
-            | EndpointLook::ShutOut { .. }
+            | EndpointLook::ShutOut(_)
             | EndpointLook::Stranger(_),
             _,
         ) => String::new(),
@@ -78,7 +78,7 @@ pub(super) fn standing_troubles(policy: &LadderPolicy, mut plan: Plan, look: &Lo
 fn troubles(policy: &LadderPolicy, plan: &Plan, look: &Look) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     match &look.endpoint {
-        EndpointLook::ShutOut { why, .. } => troubles.push(trouble(
+        EndpointLook::ShutOut(why) => troubles.push(trouble(
             "gateway password",
             1,
             format!(

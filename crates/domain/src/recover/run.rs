@@ -1,17 +1,15 @@
 //! Recovery's loop over the ports.
 
-use super::saga::{Ask, ask};
-use super::{Deed, ImageAction, Memory, Observed, Plan, Proof, RecoverPolicy, Role, plan, plan_images, role};
-use crate::ladder;
+use super::observe::look;
+use super::{Deed, ImageAction, Memory, RecoverPolicy, Role, plan_images};
 use crate::memory::Memory as Kept;
 use crate::ports::{
-    AddressLook, Alerts, ChannelsTable, Connect, ControlTable, Credential, Gateway, GatewayAdmin, Images,
-    Instances, LogIn, Moved, PortError, Power, PublicAddress, Put, Site,
+    Alerts, ChannelsTable, Connect, ControlTable, Images, Instances, Moved, PortError, Power, PublicAddress,
+    Put, Site,
 };
-use crate::setup::{self, SetupPolicy, Standing, set_up};
+use crate::setup::SetupPolicy;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeSet;
 
 /// The control item that remembers recovery.
 pub const MEMORY: &str = "recover";
@@ -106,129 +104,6 @@ where
     let saved = kept.save(site.table).await?;
     let more = saved == Put::Written && (changed || !plan.deeds.is_empty());
     Ok(more.then_some(plan.deeds))
-}
-
-async fn look<H, C, T, L>(
-    policy: &RecoverPolicy,
-    setup: &SetupPolicy,
-    site: Site<'_, H, C, T, L>,
-    memory: &Memory,
-    now: Timestamp,
-) -> Result<Plan, PortError>
-where
-    H: Instances + Images + PublicAddress,
-    C: Connect,
-    T: ControlTable + ChannelsTable,
-{
-    let role = Role::load(site.table).await?;
-    let request = role::requested(site.table).await?;
-    let health: Kept<ladder::Memory> = Kept::load(site.table, ladder::MEMORY).await?;
-    let instances = site.host.list_instances().await?;
-    let address = site.host.find_address().await?;
-    let images = site.host.list_images().await?;
-    let mut observed = Observed {
-        role: role.as_ref(),
-        request: request.as_ref(),
-        ill: health.value.ill_since.is_some() || health.value.refused.is_some(),
-        instances: &instances,
-        address: &address,
-        images: &images,
-        proof: Proof::NotAsked,
-        lost_devices: None,
-    };
-    match ask(policy, memory, &observed, now) {
-        None => {}
-        Some(Ask::SetUp(endpoint)) => {
-            let mut setup = setup.clone();
-            setup
-                .wanted
-                .external_address
-                .get_or_insert_with(|| address.address.clone());
-            observed.proof = proven(prove(&setup, site, &endpoint, now).await);
-        }
-        Some(Ask::Verify) => observed.proof = proven(verify(setup, site, &address, now).await),
-        Some(Ask::Devices(endpoint)) => observed.lost_devices = lost_devices(site, &endpoint).await.ok(),
-    }
-    Ok(plan(policy, memory, &observed, now))
-}
-
-/// The public address is what devices and players shall be told, unless the operator says otherwise.
-fn with_address(setup: &SetupPolicy, address: &AddressLook) -> SetupPolicy {
-    let mut setup = setup.clone();
-    let wanted = &mut setup.wanted.external_address;
-    wanted.get_or_insert_with(|| address.address.clone());
-    setup
-}
-
-fn proven(answer: Result<Proof, PortError>) -> Proof {
-    answer.unwrap_or_else(|error| Proof::NotYet(error.chain()))
-}
-
-/// Sets the gateway up.
-async fn prove<H, C, T, L>(
-    setup: &SetupPolicy,
-    site: Site<'_, H, C, T, L>,
-    endpoint: &str,
-    now: Timestamp,
-) -> Result<Proof, PortError>
-where
-    C: Connect,
-    T: ControlTable,
-{
-    let gateway = site.connect.connect(endpoint)?;
-    let report = set_up(setup, endpoint, &gateway, site.table, now).await?;
-    Ok(match report.standing {
-        Standing::InOrder(_) => report
-            .by_hand
-            .first()
-            .cloned()
-            .map_or(Proof::InOrder, Proof::ButByHand),
-        Standing::Underway(why) => Proof::NotYet(why),
-        Standing::NeedsPerson(why) => Proof::NeedsPerson(why),
-    })
-}
-
-/// Whether the gateway behind the public address is in order; changes nothing.
-async fn verify<H, C, T, L>(
-    setup: &SetupPolicy,
-    site: Site<'_, H, C, T, L>,
-    address: &AddressLook,
-    now: Timestamp,
-) -> Result<Proof, PortError>
-where
-    C: Connect,
-{
-    let gateway = site.connect.connect(&address.endpoint)?;
-    match gateway.log_in(Credential::Wanted).await? {
-        LogIn::Accepted(_) => {}
-        LogIn::Rejected { .. } => return Ok(Proof::NeedsPerson("its password is wrong".into())),
-        LogIn::Locked { .. } => return Ok(Proof::NeedsPerson("its account is locked".into())),
-    }
-    let setup = with_address(setup, address);
-    let plan = setup::plan(&setup, &gateway.configuration().await?, now);
-    if plan.is_in_order() {
-        return Ok(Proof::InOrder);
-    }
-    Ok(Proof::NotYet(plan.to_string()))
-}
-
-async fn lost_devices<H, C, T, L>(
-    site: Site<'_, H, C, T, L>,
-    endpoint: &str,
-) -> Result<Vec<String>, PortError>
-where
-    C: Connect,
-    T: ChannelsTable,
-{
-    let devices = site.connect.connect(endpoint)?.devices().await?;
-    let known: BTreeSet<_> = devices.into_iter().map(|device| device.index).collect();
-    let mut lost = BTreeSet::new();
-    for row in site.table.list_channels().await? {
-        if !known.contains(&row.key.device) {
-            lost.insert(format!("{} ({})", row.key.device, row.device_name));
-        }
-    }
-    Ok(lost.into_iter().collect())
 }
 
 async fn act<H, C, T, L>(

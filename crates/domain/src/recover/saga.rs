@@ -22,8 +22,10 @@ enum Next {
 
 /// Where a gateway stands in the way of the next step and has to be asked; see [`Proof`].
 pub(super) enum Ask {
-    /// Set the gateway at this private endpoint up, and say whether it is in order.
-    SetUp(String),
+    /// Set the new gateway at this private endpoint up, and say whether it is in order.
+    Candidate(String),
+    /// The same for the gateway in office.
+    InOffice(String),
     /// Say whether the gateway behind the public address answers and is in order.
     Verify,
     /// Compare the devices of the gateway at this private endpoint with the wanted channels.
@@ -43,11 +45,11 @@ pub(super) fn ask(
         let sound = observed
             .instance(&role.instance_id)
             .is_some_and(Instance::is_sound);
-        return sound.then(|| Ask::SetUp(role.endpoint.clone()));
+        return sound.then(|| Ask::InOffice(role.endpoint.clone()));
     };
     let endpoint = || observed.instance(saga.new.as_ref()?)?.endpoint.clone();
     match saga.step {
-        Step::Prove | Step::MoveAddress => endpoint().map(Ask::SetUp),
+        Step::Prove | Step::MoveAddress => endpoint().map(Ask::Candidate),
         Step::Verify => (observed.address.holder() == saga.new.as_ref()).then_some(Ask::Verify),
         Step::Compare => endpoint().map(Ask::Devices),
         Step::Launch | Step::Boot | Step::GiveBack | Step::Announce | Step::RetireOld => None,

@@ -6,18 +6,19 @@ use jiff::tz::Offset;
 pub struct SetupPolicy {
     /// What the configuration shall be.
     pub wanted: Wanted,
-    /// Names the passwords in use, not what they are: their versions in the parameter store. After both were
-    /// refused nothing is tried until this changes.
-    pub credentials: String,
+    /// The version of the wanted password: one that was refused is not tried until this changes.
+    pub password_version: u64,
     /// Whether there is an initial password to try on a gateway that refuses the wanted one.
     pub has_initial_password: bool,
     /// Lifts the ban on trying refused passwords again: a person has repaired the gateway's side.
     pub try_again: bool,
-    /// Wrong passwords in a row that setup gives a gateway at most. Gateways lock after five as a rule.
-    pub wrong_tries_max: u32,
+    /// Wrong passwords in a row that setup gives a gateway at most. Gateways lock after five as a rule, and others log
+    /// in too.
+    pub tries_max: u32,
     /// A gateway that still has this many tries left, or fewer, is left alone.
     pub tries_spared: u32,
-    /// How long an account that is locked without saying for how long is left alone.
+    /// How long an account is left alone that is locked without saying for how long, or of whose tries nothing is
+    /// known.
     pub lock_wait: SignedDuration,
     /// How far a clock that no time server keeps may be off.
     pub clock_tolerance: SignedDuration,
@@ -51,10 +52,10 @@ impl Default for SetupPolicy {
     fn default() -> Self {
         Self {
             wanted: Wanted::default(),
-            credentials: String::new(),
+            password_version: 0,
             has_initial_password: false,
             try_again: false,
-            wrong_tries_max: 3,
+            tries_max: 3,
             tries_spared: 2,
             lock_wait: SignedDuration::from_mins(30),
             clock_tolerance: SignedDuration::from_secs(30),

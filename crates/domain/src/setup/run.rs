@@ -36,11 +36,13 @@ pub enum Standing {
 #[serde(default, rename_all = "camelCase")]
 struct Tries {
     endpoint: String,
-    credentials: String,
-    /// The wanted password was right when it was last tried.
-    accepted: bool,
+    password_version: u64,
     /// Tries since a password was last right, counted before they are made.
-    wrong_tries: u32,
+    tries: u32,
+    /// The last of them.
+    tried_at: Option<Timestamp>,
+    /// One of them was refused; without that, crashes may have used them up, and time heals.
+    refused: bool,
     locked_until: Option<Timestamp>,
     restart: Option<Restart>,
 }
@@ -71,6 +73,21 @@ pub async fn compare<G: GatewayAdmin>(
         LogIn::Rejected { .. } => Err(PortError::refused(doing, "the password is wrong")),
         LogIn::Locked { .. } => Err(PortError::refused(doing, "the account is locked")),
     }
+}
+
+/// Whether the gateway at `endpoint` has refused the passwords.
+///
+/// # Errors
+/// The table's.
+pub async fn is_refused<T: ControlTable>(
+    policy: &SetupPolicy,
+    endpoint: &str,
+    table: &T,
+) -> Result<bool, PortError> {
+    let memory: Memory<Tries> = Memory::load(table, MEMORY).await?;
+    let tries = memory.value;
+    let same = tries.endpoint == endpoint && tries.password_version == policy.password_version;
+    Ok(same && tries.refused && tries.tries >= policy.tries_max)
 }
 
 /// Brings the gateway at `endpoint` one step nearer to what is wanted; run again until it is in order. Safe to
@@ -121,15 +138,15 @@ struct Run<'a, G, T> {
 impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     fn begin(&mut self, endpoint: &str) {
         let tries = &self.memory.value;
-        let same = tries.endpoint == endpoint && tries.credentials == self.policy.credentials;
+        let same = tries.endpoint == endpoint && tries.password_version == self.policy.password_version;
         if !same {
             self.memory.value = Tries {
                 endpoint: endpoint.to_owned(),
-                credentials: self.policy.credentials.clone(),
+                password_version: self.policy.password_version,
                 ..Tries::default()
             };
         } else if self.policy.try_again {
-            self.memory.value.wrong_tries = 0;
+            self.memory.value.tries = 0;
             self.memory.value.locked_until = None;
             self.memory.value.restart = None;
         }
@@ -172,11 +189,14 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
                 "the account is locked until {until:.0}"
             ))));
         }
-        if tries.wrong_tries >= self.policy.wrong_tries_max {
-            return Ok(Err(refused()));
-        }
-        if !tries.accepted {
-            self.count_try().await?;
+        if tries.tries >= self.policy.tries_max {
+            let lately = tries
+                .tried_at
+                .is_some_and(|at| self.now.duration_since(at) < self.policy.lock_wait);
+            if tries.refused || lately {
+                return Ok(Err(refused()));
+            }
+            self.memory.value.tries = 0;
         }
         match self.answer_to(Credential::Wanted).await? {
             LogIn::Accepted(identity) => {
@@ -184,31 +204,33 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
                 Ok(Ok(identity))
             }
             LogIn::Locked { locked_for } => self.locked(locked_for).await.map(Err),
-            LogIn::Rejected { tries_left } => {
-                if self.memory.value.accepted {
-                    self.memory.value.accepted = false;
-                    self.memory.value.wrong_tries = 1;
-                }
-                self.initial(tries_left).await.map(Err)
-            }
+            LogIn::Rejected { tries_left } => self.initial(tries_left).await.map(Err),
         }
     }
 
     async fn accepted(&mut self) -> Result<(), PortError> {
         let tries = &mut self.memory.value;
-        tries.accepted = true;
-        tries.wrong_tries = 0;
+        tries.tries = 0;
+        tries.tried_at = None;
+        tries.refused = false;
         tries.locked_until = None;
         self.save().await
     }
 
-    /// The gateway's answer to a password. A try that had no answer is not counted: a gateway that is down would
-    /// use them up, and one that counted it says so at the next.
+    /// The gateway's answer to a password, counted before it is asked. A try without an answer is not counted: a
+    /// gateway that is down would use them up, and one that counted it says so at the next.
     async fn answer_to(&mut self, with: Credential) -> Result<LogIn, PortError> {
+        self.memory.value.tries += 1;
+        self.memory.value.tried_at = Some(self.now);
+        self.save().await?;
         let answer = self.gateway.log_in(with).await;
-        if answer.is_err() {
-            self.memory.value.wrong_tries = self.memory.value.wrong_tries.saturating_sub(1);
-            self.save().await?;
+        match &answer {
+            Ok(LogIn::Accepted(_)) => {}
+            Ok(LogIn::Rejected { .. } | LogIn::Locked { .. }) => self.memory.value.refused = true,
+            Err(_) => {
+                self.memory.value.tries = self.memory.value.tries.saturating_sub(1);
+                self.save().await?;
+            }
         }
         answer
     }
@@ -216,15 +238,13 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     /// The wanted password is wrong: a gateway fresh from its base image has the initial one.
     async fn initial(&mut self, tries_left: Option<u32>) -> Result<Standing, PortError> {
         let few_left = tries_left.is_some_and(|left| left <= self.policy.tries_spared);
-        let may_try = self.memory.value.wrong_tries < self.policy.wrong_tries_max;
+        let may_try = self.memory.value.tries < self.policy.tries_max;
         if !self.policy.has_initial_password || few_left || !may_try {
             return self.give_up().await;
         }
-        self.count_try().await?;
         match self.answer_to(Credential::Initial).await? {
             LogIn::Accepted(_) => {
-                self.memory.value.wrong_tries = 0;
-                self.save().await?;
+                self.accepted().await?;
                 self.gateway.adopt_password().await?;
                 self.changed.push("replaced the initial password".into());
                 Ok(Standing::Underway("its password was just changed".into()))
@@ -235,7 +255,7 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     }
 
     async fn give_up(&mut self) -> Result<Standing, PortError> {
-        self.memory.value.wrong_tries = self.policy.wrong_tries_max;
+        self.memory.value.tries = self.policy.tries_max;
         self.save().await?;
         Ok(refused())
     }
@@ -296,11 +316,6 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
             }
         }
         Ok(Standing::Underway("it restarts".into()))
-    }
-
-    async fn count_try(&mut self) -> Result<(), PortError> {
-        self.memory.value.wrong_tries += 1;
-        self.save().await
     }
 
     async fn save(&mut self) -> Result<(), PortError> {

@@ -54,7 +54,6 @@ impl Sim {
         let tables = FakeTables::new(weather.clone());
         let host = FakeHost::new(weather.clone());
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let credentials = "before the storm".to_owned();
         Self {
             random: Random::new(seed ^ 0x6A7E_3A11),
             now,
@@ -67,7 +66,7 @@ impl Sim {
                 announced: Arc::default(),
             },
             ladder: LadderPolicy {
-                credentials: credentials.clone(),
+                password_version: 1,
                 memory: SignedDuration::from_mins(40),
                 replace_cool_down: SignedDuration::from_mins(60),
                 ..LadderPolicy::default()
@@ -81,7 +80,7 @@ impl Sim {
                     }),
                     external_address: None,
                 },
-                credentials,
+                password_version: 1,
                 has_initial_password: true,
                 ..SetupPolicy::default()
             },

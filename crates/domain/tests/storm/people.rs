@@ -151,7 +151,7 @@ impl Sim {
                 }
             });
         }
-        self.setup.credentials = "after the storm".into();
-        self.ladder.credentials = "after the storm".into();
+        self.setup.password_version = 2;
+        self.ladder.password_version = 2;
     }
 }

@@ -1,0 +1,132 @@
+//! One look at the gateway from all sides but the archive's.
+
+use super::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look};
+use crate::credentials::{self, Rejection};
+use crate::device::DeviceStatus;
+use crate::instance::{Instance, InstanceState, StatusCheck};
+use crate::ports::{
+    Connect, ControlTable, Credential, Gateway, GatewayAdmin, Instances, LogIn, PortError, Site,
+};
+use crate::recover::Role;
+use crate::setup::Identity;
+use jiff::Timestamp;
+
+/// Looks. What cannot be seen is unknown, not ill, but for the gateway's own silence.
+///
+/// # Errors
+/// The table's: who cannot tell whether the password was refused does not try it.
+pub(super) async fn look<H, C, T, L>(
+    policy: &LadderPolicy,
+    site: Site<'_, H, C, T, L>,
+    role: &Role,
+    archive: ArchiveLook,
+    now: Timestamp,
+) -> Result<Look, PortError>
+where
+    H: Instances,
+    C: Connect,
+    T: ControlTable,
+{
+    let rejection = credentials::rejected(site.table).await?;
+    let forbidden = rejection
+        .as_ref()
+        .filter(|rejection| rejection.forbids(policy.password_version, now));
+    let (endpoint, devices) = match forbidden {
+        Some(rejection) => (EndpointLook::ShutOut(rejection.to_string()), DevicesLook::Unknown),
+        None => look_inside(policy, site, role, rejection.as_ref(), now).await?,
+    };
+    let instance = match site.host.list_instances().await {
+        Err(_) => InstanceLook::Unknown,
+        Ok(instances) => instances
+            .iter()
+            .find(|instance| instance.id == role.instance_id)
+            .map_or(InstanceLook::Gone, InstanceLook::of),
+    };
+    Ok(Look {
+        endpoint,
+        instance,
+        devices,
+        archive,
+    })
+}
+
+async fn look_inside<H, C, T, L>(
+    policy: &LadderPolicy,
+    site: Site<'_, H, C, T, L>,
+    role: &Role,
+    rejection: Option<&Rejection>,
+    now: Timestamp,
+) -> Result<(EndpointLook, DevicesLook), PortError>
+where
+    C: Connect,
+    T: ControlTable,
+{
+    let unseen = |endpoint| Ok((endpoint, DevicesLook::Unknown));
+    let gateway = match site.connect.connect(&role.endpoint) {
+        Ok(gateway) => gateway,
+        Err(error) => return unseen(EndpointLook::ShutOut(error.chain())),
+    };
+    match gateway.log_in(Credential::Wanted).await {
+        Ok(LogIn::Accepted(identity)) => {
+            if let Some(rejection) = rejection {
+                credentials::accept(site.table, rejection).await?;
+            }
+            if let Some(who) = stranger(policy, &identity) {
+                return unseen(EndpointLook::Stranger(who));
+            }
+        }
+        Ok(answer @ (LogIn::Rejected { .. } | LogIn::Locked { .. })) => {
+            let rejection = rejection_of(policy, &answer, now);
+            credentials::reject(site.table, &rejection).await?;
+            return unseen(EndpointLook::ShutOut(rejection.to_string()));
+        }
+        Err(error @ PortError::Refused { .. }) => return unseen(EndpointLook::ShutOut(error.chain())),
+        Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => {
+            return unseen(EndpointLook::Silent(error.chain()));
+        }
+    }
+    let devices = match gateway.devices().await {
+        Err(_) => DevicesLook::Unknown,
+        Ok(devices) => DevicesLook::Listed {
+            devices: devices.len(),
+            online: devices
+                .iter()
+                .filter(|device| !matches!(device.status, DeviceStatus::Offline(_)))
+                .count(),
+        },
+    };
+    Ok((EndpointLook::Well, devices))
+}
+
+/// What the next ones shall know who would try the password.
+fn rejection_of(policy: &LadderPolicy, answer: &LogIn, now: Timestamp) -> Rejection {
+    let locked_until = match answer {
+        LogIn::Accepted(_) | LogIn::Rejected { .. } => None,
+        LogIn::Locked { locked_for } => now.saturating_add(locked_for.unwrap_or(policy.lock_wait)).ok(),
+    };
+    Rejection {
+        version: Some(policy.password_version),
+        since: now,
+        by: "health check".into(),
+        locked_until,
+    }
+}
+
+fn stranger(policy: &LadderPolicy, identity: &Identity) -> Option<String> {
+    let expected = policy.model.as_ref()?;
+    (*expected != identity.model).then(|| format!("a `{}`", identity.model.escape_debug()))
+}
+
+impl InstanceLook {
+    /// What the host says of an instance.
+    pub fn of(instance: &Instance) -> Self {
+        match instance.state {
+            InstanceState::Starting | InstanceState::Stopping => Self::Changing,
+            InstanceState::Stopped => Self::Stopped,
+            InstanceState::Gone => Self::Gone,
+            InstanceState::Running if instance.system == StatusCheck::Failed => Self::SystemFailed,
+            InstanceState::Running if instance.software == StatusCheck::Failed => Self::SoftwareFailed,
+            InstanceState::Running => Self::Sound,
+        }
+    }
+}

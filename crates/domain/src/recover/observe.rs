@@ -1,0 +1,171 @@
+//! One look at everything a round needs, the gateway whose turn it is included.
+
+use super::saga::{Ask, ask};
+use super::{Memory, Observed, Plan, Proof, RecoverPolicy, Role, plan, role};
+use crate::credentials::{self, Rejection};
+use crate::ladder;
+use crate::memory::Memory as Kept;
+use crate::ports::{
+    AddressLook, ChannelsTable, Connect, ControlTable, Credential, Gateway, GatewayAdmin, Images, Instances,
+    LogIn, PortError, PublicAddress, Site,
+};
+use crate::setup::{self, SetupPolicy, Standing, set_up};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// Looks and plans. Asking a gateway may bring its configuration a step nearer to what is wanted.
+///
+/// # Errors
+/// That of a port without whose answer nothing can be planned.
+pub(super) async fn look<H, C, T, L>(
+    policy: &RecoverPolicy,
+    setup: &SetupPolicy,
+    site: Site<'_, H, C, T, L>,
+    memory: &Memory,
+    now: Timestamp,
+) -> Result<Plan, PortError>
+where
+    H: Instances + Images + PublicAddress,
+    C: Connect,
+    T: ControlTable + ChannelsTable,
+{
+    let role = Role::load(site.table).await?;
+    let request = role::requested(site.table).await?;
+    let health: Kept<ladder::Memory> = Kept::load(site.table, ladder::MEMORY).await?;
+    let rejection = credentials::rejected(site.table).await?;
+    let instances = site.host.list_instances().await?;
+    let address = site.host.find_address().await?;
+    let images = site.host.list_images().await?;
+    let mut observed = Observed {
+        role: role.as_ref(),
+        request: request.as_ref(),
+        ill: health.value.ill_since.is_some() || rejection.is_some(),
+        instances: &instances,
+        address: &address,
+        images: &images,
+        proof: Proof::NotAsked,
+        lost_devices: None,
+    };
+    let setup = with_address(setup, &address);
+    match ask(policy, memory, &observed, now) {
+        None => {}
+        Some(Ask::Candidate(endpoint)) => {
+            observed.proof = proven(prove(&setup, site, &endpoint, now).await);
+        }
+        Some(Ask::InOffice(endpoint)) => {
+            observed.proof = proven(look_over(&setup, site, &endpoint, rejection, now).await);
+        }
+        Some(Ask::Verify) => observed.proof = proven(verify(&setup, site, &address, now).await),
+        Some(Ask::Devices(endpoint)) => observed.lost_devices = lost_devices(site, &endpoint).await.ok(),
+    }
+    Ok(plan(policy, memory, &observed, now))
+}
+
+/// The public address is what devices and players shall be told, unless the operator says otherwise.
+fn with_address(setup: &SetupPolicy, address: &AddressLook) -> SetupPolicy {
+    let mut setup = setup.clone();
+    let wanted = &mut setup.wanted.external_address;
+    wanted.get_or_insert_with(|| address.address.clone());
+    setup
+}
+
+fn proven(answer: Result<Proof, PortError>) -> Proof {
+    answer.unwrap_or_else(|error| Proof::NotYet(error.chain()))
+}
+
+/// Sets a gateway up.
+async fn prove<H, C, T, L>(
+    setup: &SetupPolicy,
+    site: Site<'_, H, C, T, L>,
+    endpoint: &str,
+    now: Timestamp,
+) -> Result<Proof, PortError>
+where
+    C: Connect,
+    T: ControlTable,
+{
+    let gateway = site.connect.connect(endpoint)?;
+    let report = set_up(setup, endpoint, &gateway, site.table, now).await?;
+    Ok(match report.standing {
+        Standing::InOrder(_) => report
+            .by_hand
+            .first()
+            .cloned()
+            .map_or(Proof::InOrder, Proof::ButByHand),
+        Standing::Underway(why) => Proof::NotYet(why),
+        Standing::NeedsPerson(why) => Proof::NeedsPerson(why),
+    })
+}
+
+/// Sets the gateway in office up, into which others log in too: a password it refused is tried by nobody again, and
+/// what it refuses now is told to all.
+async fn look_over<H, C, T, L>(
+    setup: &SetupPolicy,
+    site: Site<'_, H, C, T, L>,
+    endpoint: &str,
+    rejection: Option<Rejection>,
+    now: Timestamp,
+) -> Result<Proof, PortError>
+where
+    C: Connect,
+    T: ControlTable,
+{
+    let forbidden = rejection.filter(|rejection| rejection.forbids(setup.password_version, now));
+    if let Some(rejection) = forbidden {
+        return Ok(Proof::NeedsPerson(rejection.to_string()));
+    }
+    let proof = prove(setup, site, endpoint, now).await?;
+    if setup::is_refused(setup, endpoint, site.table).await? {
+        let rejection = Rejection {
+            version: Some(setup.password_version),
+            since: now,
+            by: "setup".into(),
+            locked_until: None,
+        };
+        credentials::reject(site.table, &rejection).await?;
+    }
+    Ok(proof)
+}
+
+/// Whether the gateway behind the public address is in order; changes nothing.
+async fn verify<H, C, T, L>(
+    setup: &SetupPolicy,
+    site: Site<'_, H, C, T, L>,
+    address: &AddressLook,
+    now: Timestamp,
+) -> Result<Proof, PortError>
+where
+    C: Connect,
+{
+    let gateway = site.connect.connect(&address.endpoint)?;
+    match gateway.log_in(Credential::Wanted).await? {
+        LogIn::Accepted(_) => {}
+        LogIn::Rejected { .. } => return Ok(Proof::NeedsPerson("its password is wrong".into())),
+        LogIn::Locked { .. } => return Ok(Proof::NeedsPerson("its account is locked".into())),
+    }
+    let plan = setup::plan(setup, &gateway.configuration().await?, now);
+    if plan.is_in_order() {
+        return Ok(Proof::InOrder);
+    }
+    Ok(Proof::NotYet(plan.to_string()))
+}
+
+/// The wanted devices that the gateway at `endpoint` does not know.
+async fn lost_devices<H, C, T, L>(
+    site: Site<'_, H, C, T, L>,
+    endpoint: &str,
+) -> Result<Vec<String>, PortError>
+where
+    C: Connect,
+    T: ChannelsTable,
+{
+    let devices = site.connect.connect(endpoint)?.devices().await?;
+    let known: BTreeSet<_> = devices.into_iter().map(|device| device.index).collect();
+    let mut lost = BTreeSet::new();
+    for row in site.table.list_channels().await? {
+        if !known.contains(&row.key.device) {
+            lost.insert(format!("{} ({})", row.key.device, row.device_name));
+        }
+    }
+    Ok(lost.into_iter().collect())
+}

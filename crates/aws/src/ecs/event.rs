@@ -13,6 +13,9 @@ pub(super) const OUR_REASON: &str = "millrace: ";
 /// ECS's own words for a retirement ("Task retirement and maintenance for AWS Fargate", Amazon ECS Developer Guide).
 const MAINTENANCE: &str = "performing maintenance on the underlying infrastructure";
 
+/// Name of the recorder's container in the task definitions.
+const RECORDER: &str = "recorder";
+
 /// The most of ECS's words that a message for people repeats, in characters.
 const QUOTED_MAX: usize = 500;
 
@@ -160,7 +163,8 @@ impl TaskStateChange {
                 .filter_map(|container| container.reason.as_deref()),
         );
         said.dedup();
-        if let Some(code) = self.failed_exit() {
+        let exit_code = self.recorder().and_then(|recorder| recorder.exit_code);
+        if let Some(code) = exit_code.filter(|code| *code != 0) {
             text.push_str(&format!(" with exit code {code}"));
         }
         if !said.is_empty() {
@@ -176,18 +180,21 @@ impl TaskStateChange {
         self.task_arn.rsplit('/').next().unwrap_or(&self.task_arn)
     }
 
+    /// The recorder's exit is the verdict; how a sidecar that AWS adds took its end is not.
     fn exit(&self) -> Ending {
-        let whole = self.containers.iter().all(|container| container.reason.is_none());
-        let exits = self.containers.iter().filter_map(|container| container.exit_code);
-        match exits.max_by_key(|code| *code != 0) {
-            Some(0) if whole => Ending::Drained,
+        let in_order =
+            |container: &ContainerState| container.exit_code == Some(0) && container.reason.is_none();
+        match self.recorder() {
+            Some(recorder) if in_order(recorder) => Ending::Drained,
             Some(_) | None => Ending::Crashed,
         }
     }
 
-    fn failed_exit(&self) -> Option<i32> {
-        let exits = self.containers.iter().filter_map(|container| container.exit_code);
-        exits.into_iter().find(|code| *code != 0)
+    fn recorder(&self) -> Option<&ContainerState> {
+        let name = Some(RECORDER);
+        self.containers
+            .iter()
+            .find(|container| container.name.as_deref() == name)
     }
 }
 

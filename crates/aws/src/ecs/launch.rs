@@ -24,10 +24,11 @@ const TAG_VALUE_MAX: usize = 256;
 /// Room for how many more channels there are: a sign and the digits of any number.
 const MORE_MAX: usize = 21;
 
-/// The API takes 128 characters; for years it took 36, and Regions and emulators differ.
+/// What every edition of the API takes (RunTask says 128 now, StartTask still 36).
 const STARTED_BY_MAX: usize = 36;
 
-/// Longest `reason` of StopTask that comes back whole as the `stoppedReason` of the event.
+/// "Up to 255 characters are allowed in this message" (StopTask, `reason`, in the API's older references; the newer
+/// ones name no limit).
 const REASON_MAX: usize = 255;
 
 /// Tasks of this stack are listed, and their events told from others', by this `startedBy`: the stack's name, or its

@@ -117,6 +117,18 @@ fn a_recorder_that_ends_in_order_is_told_from_one_that_dies() {
 }
 
 #[test]
+fn a_sidecar_that_aws_adds_does_not_make_a_crash() {
+    let beside = event(&[
+        ("stopCode", json!("EssentialContainerExited")),
+        (
+            "containers",
+            json!([{"name": "aws-guardduty-agent-x1", "exitCode": 137}, {"name": "recorder", "exitCode": 0}]),
+        ),
+    ]);
+    assert_eq!(beside.ending(), Some(Ending::Drained));
+}
+
+#[test]
 fn everyday_endings_alarm_nobody() {
     for (change, alarming) in [
         (ended("UserInitiated", "millrace: it has no channel"), false),

@@ -5,6 +5,7 @@ use aws::ecs::{EcsConfig, LaunchMode};
 use domain::TaskKind;
 use domain::ports::Tasks;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn fargate(spot_percent: u8, on_demand_base: u32) -> LaunchMode {
     LaunchMode::Fargate {
@@ -117,6 +118,21 @@ async fn the_base_counts_the_tasks_that_already_run_on_demand() {
         .map(|request| request["capacityProviderStrategy"][0]["capacityProvider"].clone())
         .collect();
     assert_eq!(providers, ["FARGATE", "FARGATE_SPOT"]);
+}
+
+#[tokio::test]
+async fn launches_beyond_the_first_few_wait_their_turn() {
+    let (ecs, since) = (FakeEcs::default(), Instant::now());
+    let tasks = ecs.tasks();
+    for i in 0..13 {
+        tasks.start_task(&launch(&format!("token-{i}"))).await.unwrap();
+    }
+    // Ten go at once, three wait a tenth of a second each.
+    assert!(
+        since.elapsed() >= Duration::from_millis(290),
+        "{:?}",
+        since.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e lint lint-template build deploy
+.PHONY: help demo test e2e lint lint-template build deploy image-push
 
 DEMO_SECONDS ?= 60
-ARCHITECTURE ?= arm64
 
 # This machine's architecture, in Lambda's word and in Docker's.
 lambda_here := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
@@ -39,9 +38,14 @@ lint-template: ## template.yaml for SAM, cfn-lint and checkov, without findings
 	scripts/need.sh python3=python3
 	scripts/sam.sh lint
 
-build: ## the Lambda functions, for ARCHITECTURE (arm64 or x86_64)
+build: ## the Lambda functions, for the Architecture of samconfig.toml or of ARCHITECTURE=arm64|x86_64
 	scripts/need.sh cargo=cargo cc=gcc python3=python3
-	scripts/sam.sh sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	scripts/sam.sh sam build $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
 
-deploy: build ## a stack; asks what it needs to know at the first time, and remembers it in samconfig.toml
+deploy: build ## a stack; asks what it needs to know, and remembers it in samconfig.toml
 	scripts/sam.sh sam deploy $(if $(wildcard samconfig.toml),,--guided --capabilities CAPABILITY_IAM)
+
+image-push: ## the recorder's images into the repository of STACK=name, as TAG=tag or the one the stack wants
+	scripts/need.sh cargo=cargo cc=gcc python3=python3
+	scripts/engine.sh install
+	scripts/image-push.sh $(or $(STACK),$(error STACK=name says whose repository it is)) $(TAG)

@@ -118,6 +118,7 @@ impl Pipeline {
     pub fn apply(&mut self, settings: RecordingSettings) {
         let only_length = RecordingSettings {
             segment_seconds: settings.segment_seconds,
+            retention_days: settings.retention_days,
             ..self.settings.clone()
         } == settings;
         self.settings = settings;

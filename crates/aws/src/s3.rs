@@ -9,6 +9,8 @@
 mod client;
 mod error;
 mod metadata;
+mod read;
+mod sweep;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;

@@ -16,6 +16,7 @@ pub mod control;
 pub mod episodes;
 pub mod gaps;
 pub mod host;
+pub mod sweep;
 pub mod tasks;
 
 /// One test a promise of the suite, each run by `$with`, which hands every promise a port of its own: empty, and
@@ -98,6 +99,20 @@ macro_rules! contract {
             channels_with_alike_names_stay_apart,
             names_with_odd_characters_are_kept,
             of_two_writers_of_one_key_one_content_wins,
+        ]);
+    };
+    (sweep, $with:ident) => {
+        $crate::contract!(@tests sweep, $with, [
+            channels_are_found_by_what_they_have,
+            a_page_lists_everything_with_its_size_in_key_order,
+            pages_follow_each_other_without_a_hole_or_a_repeat,
+            what_is_deleted_is_gone_and_nothing_else_is,
+            what_is_gone_already_counts_as_deleted,
+            more_keys_than_one_call_takes_are_refused,
+            any_part_of_an_object_can_be_read,
+            metadata_reads_back_exactly,
+            what_is_not_there_is_refused,
+            a_deleted_key_can_be_stored_again,
         ]);
     };
     (@tests $suite:ident, $with:ident, [$($promise:ident),* $(,)?]) => {

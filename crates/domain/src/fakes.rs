@@ -3,6 +3,7 @@
 //! test can interleave loops or drop one between any two calls.
 
 mod alerts;
+mod archive;
 mod gateway;
 mod host;
 mod site;
@@ -12,6 +13,7 @@ mod tasks;
 mod weather;
 
 pub use alerts::FakeAlerts;
+pub use archive::FakeArchive;
 pub use gateway::FakeGateway;
 pub use host::FakeHost;
 pub use site::{FakeAdmin, FakeSite};

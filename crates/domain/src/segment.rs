@@ -87,6 +87,57 @@ impl fmt::Display for SegmentKey {
     }
 }
 
+/// An object of ours in the archive, as its key says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Archived {
+    /// Video.
+    Segment(SegmentKey),
+    /// A still picture: `{deviceIndex}/{channel}/{YYYY}/{MM}/{DD}/{taken at}_{generation}.jpg`.
+    Still {
+        /// Which channel.
+        channel: ChannelKey,
+        /// UTC of the picture, whole milliseconds.
+        taken_at: Timestamp,
+    },
+}
+
+impl Archived {
+    /// Reads a key; `None` for anything that is not exactly a key of ours.
+    pub fn parse(key: &ObjectKey) -> Option<Self> {
+        if let Ok(segment) = key.0.parse() {
+            return Some(Self::Segment(segment));
+        }
+        let mut parts = key.0.rsplitn(5, '/');
+        let (time, generation) = parts.next()?.strip_suffix(".jpg")?.split_once('_')?;
+        let channel = ChannelKey::from_prefix(parts.nth(3)?)?;
+        let taken_at = parse_start(time)?;
+        let still = still_key(&channel, taken_at, Generation(generation.parse().ok()?));
+        (still == *key).then_some(Self::Still { channel, taken_at })
+    }
+
+    /// Its first instant.
+    pub fn start(&self) -> Timestamp {
+        match self {
+            Self::Segment(segment) => segment.start,
+            Self::Still { taken_at, .. } => *taken_at,
+        }
+    }
+
+    /// The end of its last frame.
+    pub fn end(&self) -> Timestamp {
+        match self {
+            Self::Segment(segment) => segment.end(),
+            Self::Still { taken_at, .. } => *taken_at,
+        }
+    }
+}
+
+/// The key of a still picture.
+pub fn still_key(channel: &ChannelKey, taken_at: Timestamp, generation: Generation) -> ObjectKey {
+    let day = SegmentKey::day_prefix(channel, taken_at.to_zoned(TimeZone::UTC).date());
+    ObjectKey(format!("{day}/{}_{generation}.jpg", format_start(taken_at)))
+}
+
 /// The text that is not a segment's key.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not the key of a segment")]
@@ -190,6 +241,15 @@ mod tests {
                 Generation(generation),
             );
             prop_assert_eq!(key.to_string().parse::<SegmentKey>().unwrap(), key);
+        }
+
+        #[test]
+        fn stills_are_ours_too(device in ".+", channel in ".+", ms in 0_i64..4_000_000_000_000, generation: u64) {
+            let channel = ChannelKey::new(device.as_str(), channel.as_str());
+            let taken_at = Timestamp::from_millisecond(ms).unwrap();
+            let key = still_key(&channel, taken_at, Generation(generation));
+            prop_assert_eq!(Archived::parse(&key), Some(Archived::Still { channel, taken_at }));
+            prop_assert_eq!(Archived::parse(&ObjectKey(format!("{key}.json"))), None);
         }
 
         #[test]

@@ -18,6 +18,14 @@ pub struct RecordingSettings {
     pub audio: Audio,
     /// A JPEG beside the video every so many seconds.
     pub stills_every_seconds: Option<NonZeroU32>,
+    /// How many days of 24 h the archive keeps what no episode covers; 0 keeps all. Not written when 0, so that
+    /// programs that do not know of it read such rows.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retention_days: u32,
+}
+
+fn is_zero(days: &u32) -> bool {
+    *days == 0
 }
 
 /// The 2020 system's default segment length in seconds (`Segment 30`).
@@ -30,6 +38,7 @@ impl Default for RecordingSettings {
             video: Video::Copy,
             audio: Audio::Copy,
             stills_every_seconds: None,
+            retention_days: 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The fakes keep the ports' promises, so that what a storm proves on them is worth something.
 
-use domain::fakes::{FakeTables, FakeTasks, Weather};
+use domain::fakes::{FakeArchive, FakeTables, FakeTasks, Weather};
 
 fn with_fake(promise: &impl AsyncFn(&FakeTables)) {
     futures::executor::block_on(promise(&FakeTables::new(Weather::calm())));
@@ -17,3 +17,10 @@ fn with_fake_host(promise: &impl AsyncFn(&FakeTasks)) {
 }
 
 domain::contract!(host, with_fake_host);
+
+fn with_archive(promise: &impl AsyncFn(&FakeArchive)) {
+    futures::executor::block_on(promise(&FakeArchive::new(Weather::calm())));
+}
+
+domain::contract!(archive, with_archive);
+domain::contract!(sweep, with_archive);

@@ -12,12 +12,16 @@
 //! two is completed when it is repeated.
 
 mod list;
+mod look;
 mod put;
+mod sweep;
 
-use domain::ports::{Archive, PortError, Stored};
+use domain::ports::{Archive, ArchiveRead, ArchiveSweep, Page, PortError, Stored};
 use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
+use std::ffi::OsString;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -76,6 +80,50 @@ impl Archive for Folder {
     }
 }
 
+impl ArchiveSweep for Folder {
+    async fn list_channels(&self) -> Result<Vec<ChannelKey>, PortError> {
+        let root = self.root.clone();
+        blocking("listing the channels of the archive".to_owned(), move || {
+            sweep::channels(&root)
+        })
+        .await
+    }
+
+    async fn list_page(&self, channel: &ChannelKey, after: Option<&ObjectKey>) -> Result<Page, PortError> {
+        let (root, channel, after) = (self.root.clone(), channel.clone(), after.cloned());
+        blocking(format!("listing the objects of {channel}"), move || {
+            sweep::page(&root, &channel, after.as_ref())
+        })
+        .await
+    }
+
+    async fn delete_objects(&self, keys: &[ObjectKey]) -> Result<Vec<(ObjectKey, String)>, PortError> {
+        let (root, keys) = (self.root.clone(), keys.to_vec());
+        blocking(format!("deleting {} objects", keys.len()), move || {
+            sweep::delete(&root, keys)
+        })
+        .await
+    }
+}
+
+impl ArchiveRead for Folder {
+    async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, PortError> {
+        let (root, key) = (self.root.clone(), key.clone());
+        blocking(format!("reading {key}"), move || {
+            look::read(&root.join(relative(&key)?), &range)
+        })
+        .await
+    }
+
+    async fn describe(&self, key: &ObjectKey) -> Result<Option<SegmentMeta>, PortError> {
+        let (root, key) = (self.root.clone(), key.clone());
+        blocking(format!("reading what {key} is"), move || {
+            look::describe(&root.join(relative(&key)?))
+        })
+        .await
+    }
+}
+
 /// Why the archive did not do it.
 #[derive(Debug)]
 enum Failure {
@@ -110,6 +158,13 @@ async fn blocking<R: Send + 'static>(
         Ok(Err(failure)) => Err(failure.while_doing(doing)),
         Err(lost) => Err(PortError::unknown(doing, lost)),
     }
+}
+
+/// The name of an object's sidecar.
+fn sidecar(object: &Path) -> PathBuf {
+    let mut name = OsString::from(object);
+    name.push(SIDECAR);
+    PathBuf::from(name)
 }
 
 /// The key as a path that cannot leave the root and is neither a sidecar nor a put under way.

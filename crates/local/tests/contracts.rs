@@ -29,3 +29,4 @@ domain::contract!(gaps, with_sqlite);
 domain::contract!(episodes, with_sqlite);
 domain::contract!(control, with_sqlite);
 domain::contract!(archive, with_folder);
+domain::contract!(sweep, with_folder);

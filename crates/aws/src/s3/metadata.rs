@@ -12,6 +12,8 @@ type Unfit = Box<dyn Error + Send + Sync>;
 
 /// The name of the entry [`sha256`] reads.
 const SHA256: &str = "sha256";
+/// The name of the only entry that is a number.
+const CLOCK_DRIFT: &str = "clock-drift-ms";
 
 /// One entry a field, named as in [`SegmentMeta`]'s JSON.
 pub(super) fn of(meta: &SegmentMeta) -> Result<HashMap<String, String>, Unfit> {
@@ -27,6 +29,38 @@ pub(super) fn of(meta: &SegmentMeta) -> Result<HashMap<String, String>, Unfit> {
 /// The SHA-256 that was stored with an object.
 pub(super) fn sha256(stored: Option<&HashMap<String, String>>) -> Option<&str> {
     stored?.get(SHA256).map(String::as_str)
+}
+
+/// The metadata that was stored with an object; `None` when none was. The numbers and names are those of [`of`].
+pub(super) fn read(stored: Option<&HashMap<String, String>>) -> Result<Option<SegmentMeta>, Unfit> {
+    let Some(stored) = stored.filter(|stored| stored.contains_key(SHA256)) else {
+        return Ok(None);
+    };
+    let mut fields = serde_json::Map::new();
+    for (name, value) in stored {
+        let text = from_header(value)?;
+        let number = text.parse::<i64>().ok().filter(|_| name == CLOCK_DRIFT);
+        fields.insert(name.clone(), number.map_or(Value::String(text), Value::from));
+    }
+    Ok(Some(serde_json::from_value(Value::Object(fields))?))
+}
+
+/// Undoes [`header`].
+fn from_header(text: &str) -> Result<String, Unfit> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or(b' ')).to_digit(16));
+        let [Some(high), Some(low)] = digits else {
+            return Err("an escape without two hexadecimal digits".into());
+        };
+        bytes.push(u8::try_from(high * 16 + low)?);
+    }
+    Ok(String::from_utf8(bytes)?)
 }
 
 /// The SHA-256 as `x-amz-checksum-sha256` has it: base64 of the 32 bytes.
@@ -107,6 +141,22 @@ mod tests {
                 "sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             ]
         );
+    }
+
+    #[test]
+    fn metadata_that_was_tampered_with_is_an_error_and_that_of_others_is_none() {
+        let mut entries = of(&meta()).unwrap();
+        assert_eq!(read(Some(&entries)).unwrap(), Some(meta()));
+        entries.insert("note".into(), "100 %2".into());
+        assert!(read(Some(&entries)).is_err());
+        entries.insert("note".into(), "fine".into());
+        entries.insert("origin".into(), "elsewhere".into());
+        assert!(read(Some(&entries)).is_err());
+        assert_eq!(
+            read(Some(&HashMap::from([("owner".into(), "me".into())]))).unwrap(),
+            None
+        );
+        assert_eq!(read(None).unwrap(), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn with_s3(promise: &impl AsyncFn(&S3Archive)) {
 }
 
 domain::contract!(archive, with_s3);
+domain::contract!(sweep, with_s3);
 
 fn segment(number: i64) -> SegmentKey {
     let start: Timestamp = "2026-11-21T10:00:00Z".parse().expect("a time");

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file to be archived; removed with it.
-struct Upload {
+pub(super) struct Upload {
     path: PathBuf,
-    meta: SegmentMeta,
+    pub(super) meta: SegmentMeta,
 }
 
 impl Upload {
-    fn new(content: &[u8]) -> Self {
+    pub(super) fn new(content: &[u8]) -> Self {
         static UPLOADS: AtomicU64 = AtomicU64::new(0);
         let upload = UPLOADS.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("millrace-contract-{}-{upload}", std::process::id()));
@@ -35,7 +35,7 @@ impl Upload {
         Self { path, meta }
     }
 
-    async fn to(&self, archive: &impl Archive, key: &ObjectKey) -> Result<Stored, PortError> {
+    pub(super) async fn to(&self, archive: &impl Archive, key: &ObjectKey) -> Result<Stored, PortError> {
         archive.put(key, &self.path, &self.meta).await
     }
 }
@@ -46,7 +46,7 @@ impl Drop for Upload {
     }
 }
 
-fn segment(channel: ChannelKey, start: &str, seconds: i64) -> SegmentKey {
+pub(super) fn segment(channel: ChannelKey, start: &str, seconds: i64) -> SegmentKey {
     SegmentKey::new(
         channel,
         at(start),

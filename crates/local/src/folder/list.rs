@@ -39,7 +39,7 @@ fn span(from: Timestamp, to: Timestamp) -> RangeInclusive<civil::Date> {
 }
 
 /// The days in `span` that have a folder, in order: what exists bounds the work, however long the span.
-fn days(channel: &Path, span: &RangeInclusive<civil::Date>) -> io::Result<Vec<civil::Date>> {
+pub(super) fn days(channel: &Path, span: &RangeInclusive<civil::Date>) -> io::Result<Vec<civil::Date>> {
     let mut days = Vec::new();
     for year in numbers::<i16>(channel)? {
         if !(span.start().year()..=span.end().year()).contains(&year) {
@@ -66,7 +66,7 @@ fn numbers<N: std::str::FromStr>(folder: &Path) -> io::Result<Vec<N>> {
 }
 
 /// The UTF-8 names in a folder; none when there is no folder.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Vec::new());

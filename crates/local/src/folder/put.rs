@@ -1,12 +1,11 @@
 //! Writing an object once: copy and check, sync, publish without replacing, sync the folder, describe.
 
-use super::{Failure, INCOMING, SIDECAR};
+use super::{Failure, INCOMING, sidecar};
 use domain::SegmentMeta;
 use domain::ports::Stored;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -60,9 +59,7 @@ fn write_once(
 
 /// Writes the sidecar unless it is there.
 fn describe(root: &Path, target: &Path, meta: &SegmentMeta) -> io::Result<()> {
-    let mut name = OsString::from(target);
-    name.push(SIDECAR);
-    let sidecar = PathBuf::from(name);
+    let sidecar = sidecar(target);
     if sidecar.try_exists()? {
         return Ok(());
     }

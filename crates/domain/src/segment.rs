@@ -115,6 +115,14 @@ impl Archived {
         (still == *key).then_some(Self::Still { channel, taken_at })
     }
 
+    /// Which channel's it is.
+    pub fn channel(&self) -> &ChannelKey {
+        match self {
+            Self::Segment(segment) => &segment.channel,
+            Self::Still { channel, .. } => channel,
+        }
+    }
+
     /// Its first instant.
     pub fn start(&self) -> Timestamp {
         match self {

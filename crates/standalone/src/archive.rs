@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 use domain::coverage::{Span, coverage};
-use domain::ports::{Archive, GapsTable};
-use domain::{ChannelKey, SegmentKey};
+use domain::ports::{Archive, ArchiveRead, ArchiveSweep, GapsTable, Page, PortError};
+use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
 use local::Folder;
 use recorder::cli::ArchiveUrl;
+use std::ops::Range;
 
 /// The archive behind an address like `file:DIR`.
 #[derive(Debug, Clone)]
@@ -14,6 +15,17 @@ pub(crate) enum AnyArchive {
     Folder(Folder),
     #[cfg(feature = "s3")]
     S3(aws::s3::S3Archive),
+}
+
+/// Hands a call to whichever archive it is.
+macro_rules! either {
+    ($self:ident, $archive:ident => $call:expr) => {
+        match $self {
+            Self::Folder($archive) => $call,
+            #[cfg(feature = "s3")]
+            Self::S3($archive) => $call,
+        }
+    };
 }
 
 impl AnyArchive {
@@ -41,12 +53,32 @@ impl AnyArchive {
         from: Timestamp,
         to: Timestamp,
     ) -> anyhow::Result<Vec<SegmentKey>> {
-        let segments = match self {
-            Self::Folder(folder) => folder.list_segments(channel, from, to).await,
-            #[cfg(feature = "s3")]
-            Self::S3(bucket) => bucket.list_segments(channel, from, to).await,
-        };
+        let segments = either!(self, archive => archive.list_segments(channel, from, to).await);
         segments.with_context(|| format!("listing the segments of {channel}"))
+    }
+}
+
+impl ArchiveSweep for AnyArchive {
+    async fn list_channels(&self) -> Result<Vec<ChannelKey>, PortError> {
+        either!(self, archive => archive.list_channels().await)
+    }
+
+    async fn list_page(&self, channel: &ChannelKey, after: Option<&ObjectKey>) -> Result<Page, PortError> {
+        either!(self, archive => archive.list_page(channel, after).await)
+    }
+
+    async fn delete_objects(&self, keys: &[ObjectKey]) -> Result<Vec<(ObjectKey, String)>, PortError> {
+        either!(self, archive => archive.delete_objects(keys).await)
+    }
+}
+
+impl ArchiveRead for AnyArchive {
+    async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, PortError> {
+        either!(self, archive => archive.read(key, range).await)
+    }
+
+    async fn describe(&self, key: &ObjectKey) -> Result<Option<SegmentMeta>, PortError> {
+        either!(self, archive => archive.describe(key).await)
     }
 }
 

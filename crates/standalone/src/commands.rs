@@ -1,7 +1,11 @@
 //! The commands, a file each.
 
 pub(crate) mod channels;
+pub(crate) mod episodes;
+pub(crate) mod keep;
 pub(crate) mod poll;
 pub(crate) mod run;
 pub(crate) mod segments;
 pub(crate) mod status;
+pub(crate) mod timeline;
+pub(crate) mod why;

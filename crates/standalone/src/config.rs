@@ -7,6 +7,8 @@
 
 use anyhow::{Context, bail};
 use domain::dispatch::DispatchPolicy;
+use domain::episode::AlarmPolicy;
+use domain::keep::KeepPolicy;
 use domain::poll::PollPolicy;
 use domain::{ChannelKey, RecordingSettings};
 use jiff::SignedDuration;
@@ -90,6 +92,36 @@ pub(crate) struct Options {
     /// A URL that alerts are posted to as JSON, besides the log.
     #[arg(long, env = "MILLRACE_ALERT_WEBHOOK", value_name = "URL")]
     pub(crate) alert_webhook: Option<Url>,
+    /// For how long the video of an alarm (motion, a line crossed, a field entered, a covered camera, …) is kept as
+    /// an episode, whatever the retention; `0s` makes no episodes of alarms [default: 30d].
+    #[arg(long, env = "MILLRACE_ALARM_KEEP", value_name = "TIME", value_parser = days)]
+    #[serde(deserialize_with = "toml_days")]
+    pub(crate) alarm_keep: Option<SignedDuration>,
+    /// How much before an alarm its episode begins [default: 10s].
+    #[arg(long, env = "MILLRACE_ALARM_BEFORE", value_name = "TIME")]
+    pub(crate) alarm_before: Option<SignedDuration>,
+    /// How much after an alarm its episode ends [default: 30s].
+    #[arg(long, env = "MILLRACE_ALARM_AFTER", value_name = "TIME")]
+    pub(crate) alarm_after: Option<SignedDuration>,
+    /// How often what is past its retention is deleted from the archive [default: 1h].
+    #[arg(long, env = "MILLRACE_KEEP_INTERVAL", value_name = "TIME")]
+    pub(crate) keep_interval: Option<SignedDuration>,
+}
+
+/// Reads a time that may be in days of 24 h, such as `30d`, which times of day have no need for.
+fn days(text: &str) -> Result<SignedDuration, String> {
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.trim().parse::<i64>().ok());
+    match days.and_then(|days| days.checked_mul(24)) {
+        Some(hours) if hours >= 0 => Ok(SignedDuration::from_hours(hours)),
+        Some(_) | None => text.parse().map_err(|error: jiff::Error| error.to_string()),
+    }
+}
+
+fn toml_days<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<SignedDuration>, D::Error> {
+    let text = String::deserialize(value)?;
+    days(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 /// The file: all options, and the settings of channels.
@@ -114,6 +146,9 @@ pub(crate) struct Config {
     pub(crate) dispatch: DispatchPolicy,
     pub(crate) recorder: Recorder,
     pub(crate) alert_webhook: Option<Url>,
+    /// How alarms become episodes, if they do.
+    pub(crate) alarms: Option<AlarmPolicy>,
+    pub(crate) keep_interval: Duration,
     /// Settings the file gives to single channels.
     pub(crate) channels: BTreeMap<ChannelKey, RecordingSettings>,
 }
@@ -175,6 +210,14 @@ impl Config {
             .context("which gateway? say --gateway-url, or gateway-url in the configuration file")
     }
 
+    /// How the archive is kept.
+    pub(crate) fn keep(&self) -> KeepPolicy {
+        KeepPolicy {
+            settings: self.poll.settings.clone(),
+            ..KeepPolicy::default()
+        }
+    }
+
     fn resolve(options: Options, settings: Settings) -> anyhow::Result<Self> {
         let poll = PollPolicy::default();
         let dispatch = DispatchPolicy::default();
@@ -208,8 +251,10 @@ impl Config {
                 pull_interval,
                 orphan_grace: options.orphan_grace.unwrap_or(SignedDuration::from_mins(2)),
                 stop_deadline: options.stop_deadline.unwrap_or(SignedDuration::from_secs(60)),
-                spool_max: options.spool_max.unwrap_or_else(|| "10GiB".into()),
+                spool_max: options.spool_max.clone().unwrap_or_else(|| "10GiB".into()),
             },
+            alarms: alarms(&options)?,
+            keep_interval: positive("keep-interval", options.keep_interval, 60 * 60)?,
             alert_webhook: options.alert_webhook,
             channels: settings.channels,
             data,
@@ -254,7 +299,11 @@ impl Options {
             orphan_grace,
             stop_deadline,
             spool_max,
-            alert_webhook
+            alert_webhook,
+            alarm_keep,
+            alarm_before,
+            alarm_after,
+            keep_interval
         )
     }
 }
@@ -322,6 +371,26 @@ fn password(file: Option<&Path>) -> anyhow::Result<SecretString> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 
+fn alarms(options: &Options) -> anyhow::Result<Option<AlarmPolicy>> {
+    let default = AlarmPolicy::default();
+    let policy = AlarmPolicy {
+        keep: options.alarm_keep.unwrap_or(default.keep),
+        pre: options.alarm_before.unwrap_or(default.pre),
+        post: options.alarm_after.unwrap_or(default.post),
+        ..default
+    };
+    if policy.keep.is_negative() || policy.pre.is_negative() || policy.post.is_negative() {
+        bail!("alarm-keep, alarm-before and alarm-after must not be negative");
+    }
+    if policy.pre.saturating_add(policy.post) > policy.length_max {
+        bail!(
+            "alarm-before and alarm-after together must not be above {:#}",
+            policy.length_max
+        );
+    }
+    Ok((!policy.keep.is_zero()).then_some(policy))
+}
+
 fn positive(name: &str, given: Option<SignedDuration>, default_seconds: i64) -> anyhow::Result<Duration> {
     let time = given.unwrap_or(SignedDuration::from_secs(default_seconds));
     match Duration::try_from(time) {
@@ -360,6 +429,18 @@ mod tests {
     }
 
     #[test]
+    fn alarms_are_kept_for_days_or_not_at_all() {
+        let keep = |file: &str| resolve(&[], file).unwrap().alarms.map(|policy| policy.keep);
+        assert_eq!(keep(""), Some(SignedDuration::from_hours(30 * 24)));
+        assert_eq!(
+            keep("alarm-keep = '7d'"),
+            Some(SignedDuration::from_hours(7 * 24))
+        );
+        assert_eq!(keep("alarm-keep = '90m'"), Some(SignedDuration::from_mins(90)));
+        assert_eq!(keep("alarm-keep = '0s'"), None);
+    }
+
+    #[test]
     fn channels_have_settings_of_their_own() {
         let file = "[recording]\nsegment-seconds = 60\n[channel.'ABC-1/5']\naudio = 'aac'";
         let config = resolve(&[], file).unwrap();
@@ -373,6 +454,8 @@ mod tests {
             "pol-interval = '5s'",
             "[recording]\nsegment = 5",
             "poll-interval = '0s'",
+            "alarm-keep = '-1d'",
+            "alarm-before = '2h'",
             "password = 'x'",
         ] {
             assert!(resolve(&[], file).is_err(), "{file}");

@@ -1,12 +1,15 @@
 //! Everything that runs on one machine: the poll, the dispatcher and the recorders' host, over one state file.
 
 use crate::alerts::Outbox;
+use crate::archive::AnyArchive;
 use crate::config::Config;
+use crate::events;
 use crate::gateway;
 use crate::processes::Processes;
 use anyhow::Context;
 use domain::ChannelKey;
 use domain::dispatch::{self, dispatch};
+use domain::keep::{self, Mode, keep};
 use domain::poll::{self, poll};
 use domain::ports::{Put, Tasks, TasksTable};
 use domain::settings::Overrides;
@@ -25,6 +28,7 @@ pub(crate) struct Machine {
     processes: Processes,
     alerts: Outbox,
     look: Notify,
+    poll_now: Notify,
 }
 
 impl Machine {
@@ -40,6 +44,7 @@ impl Machine {
             processes: Processes::new(program, &config, gateway)?,
             alerts: Outbox::new(config.alert_webhook.clone())?,
             look: Notify::new(),
+            poll_now: Notify::new(),
             table,
             config,
         })
@@ -90,7 +95,41 @@ impl Machine {
             if !report.changed.is_empty() {
                 self.look.notify_one();
             }
-            sleep(self.config.poll_interval).await;
+            tokio::select! {
+                () = sleep(self.config.poll_interval) => {}
+                // Events come in flocks: one look sees what all of them were about.
+                () = async { self.poll_now.notified().await; sleep(EVENTS_SETTLE).await; } => {}
+            }
+        }
+    }
+
+    /// Follows the gateway's events for ever: a device's coming and going makes the poll look at once, alarms
+    /// become episodes.
+    pub(crate) async fn follow_events_for_ever(&self) {
+        let look = || self.poll_now.notify_one();
+        events::follow_for_ever(&self.gateway, &self.table, self.config.alarms.as_ref(), look).await;
+    }
+
+    /// Deletes what is past its retention, for ever.
+    pub(crate) async fn keep_for_ever(&self, told: impl Fn(&keep::Report)) {
+        let policy = self.config.keep();
+        loop {
+            match AnyArchive::open(&self.config.archive).await {
+                Ok(archive) => {
+                    let report = keep(
+                        &policy,
+                        &archive,
+                        &self.table,
+                        &self.alerts,
+                        Timestamp::now,
+                        Mode::Delete,
+                    )
+                    .await;
+                    told(&report);
+                }
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the archive cannot be kept"),
+            }
+            sleep(self.config.keep_interval).await;
         }
     }
 
@@ -140,6 +179,9 @@ impl Machine {
         }
     }
 }
+
+/// Between an event and the poll it asks for.
+const EVENTS_SETTLE: Duration = Duration::from_millis(500);
 
 /// A waiting channel may be due before the interval is over; never sooner than a second, whatever the clock says.
 fn next_look(interval: Duration, report: &dispatch::Report, now: Timestamp) -> Duration {

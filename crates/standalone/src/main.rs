@@ -5,6 +5,7 @@ mod archive;
 mod commands;
 mod config;
 mod demo;
+mod events;
 mod fleet;
 mod gateway;
 mod instance;
@@ -37,6 +38,14 @@ enum Command {
     Channels(commands::channels::Args),
     /// Show what there is of a channel, what is missing, and why.
     Segments(commands::segments::Args),
+    /// Show a day of every channel as a picture: recorded, lost and why, kept by episodes; with percentages.
+    Timeline(commands::timeline::Args),
+    /// List, make, change and delete episodes: intervals that are kept longer than their retention.
+    Episodes(commands::episodes::Args),
+    /// Delete what is past its retention and in no episode, once, by hand; `millrace run` does so every hour.
+    Keep(commands::keep::Args),
+    /// Say which rule keeps or frees an object of the archive.
+    Why(commands::why::Args),
     /// Poll the gateway once by hand.
     Poll(commands::poll::Args),
     /// A recorder; `millrace run` starts them.
@@ -68,6 +77,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Status(args) => run_async(commands::status::run(args)),
         Command::Channels(args) => run_async(commands::channels::run(args)),
         Command::Segments(args) => run_async(commands::segments::run(args)),
+        Command::Timeline(args) => run_async(commands::timeline::run(args)),
+        Command::Episodes(args) => run_async(commands::episodes::run(args)),
+        Command::Keep(args) => run_async(commands::keep::run(args)),
+        Command::Why(args) => run_async(commands::why::run(args)),
         Command::Poll(args) => run_async(commands::poll::run(args)),
         Command::Recorder(args) => recorder::cli::main(args, alerts::Outbox::from_env()?),
         Command::Completions { shell } => {

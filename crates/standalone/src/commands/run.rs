@@ -3,7 +3,7 @@
 use crate::config::{Config, Options};
 use crate::instance::Instance;
 use crate::machine::Machine;
-use domain::{dispatch, poll};
+use domain::{dispatch, keep, poll};
 use std::cell::Cell;
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +21,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     tokio::select! {
         () = machine.poll_for_ever(log_poll) => {}
         () = machine.dispatch_for_ever(log_dispatch) => {}
+        () = machine.follow_events_for_ever() => {}
+        () = machine.keep_for_ever(log_keep) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -117,6 +119,41 @@ fn log_dispatch(report: &dispatch::Report) {
             waiting,
             ?failed,
             "dispatched"
+        );
+    }
+}
+
+fn log_keep(report: &keep::Report) {
+    let keep::Report {
+        channels,
+        listed,
+        deleted,
+        deleted_bytes,
+        kept_by_episodes,
+        not_ours,
+        episodes_expired,
+        unfinished,
+        ..
+    } = report;
+    if let Some(failure) = &report.failure {
+        tracing::warn!(failure, "nothing could be deleted from the archive");
+    } else if let Some(held) = &report.held {
+        tracing::info!(held, "nothing is deleted from the archive yet");
+    } else if *deleted == 0 && report.failed.is_empty() {
+        tracing::debug!(channels, listed, kept_by_episodes, not_ours, "kept");
+    } else {
+        let failed = &report.failed;
+        tracing::info!(
+            channels,
+            listed,
+            deleted,
+            deleted_bytes,
+            kept_by_episodes,
+            not_ours,
+            episodes_expired,
+            unfinished,
+            ?failed,
+            "kept"
         );
     }
 }

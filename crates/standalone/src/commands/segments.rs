@@ -113,7 +113,8 @@ pub(crate) fn describe(state: State) -> String {
     }
 }
 
-fn when(text: &str) -> Result<Timestamp, String> {
+/// Reads a point in time as people write it.
+pub(crate) fn when(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }

@@ -1,0 +1,285 @@
+//! `millrace episodes`: what is kept longer than its retention.
+
+use super::segments::when;
+use super::status::open;
+use crate::archive::{AnyArchive, history};
+use crate::config::{Config, Options};
+use crate::show;
+use anyhow::{Context, bail};
+use domain::coverage::recorded_time;
+use domain::episode::EpisodeOrigin;
+use domain::ports::{ChannelsTable, EpisodesTable, Put};
+use domain::{ChannelKey, DeviceIndex, Episode, Revision};
+use jiff::Timestamp;
+use local::Sqlite;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// Arguments of `millrace episodes`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List the episodes of one channel, or of all known channels.
+    List {
+        /// The device's index at the gateway.
+        #[arg(requires = "channel")]
+        device: Option<String>,
+        /// The channel's id.
+        channel: Option<String>,
+        /// Only those that overlap what comes after this.
+        #[arg(long, value_name = "WHEN", default_value = "1970-01-01T00:00:00Z", value_parser = when)]
+        from: Timestamp,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep an interval. Times are like `2026-11-21T08:00:00Z`, `2026-11-21 08:00` in local time, or `2h` for that
+    /// long ago.
+    Create {
+        #[command(flatten)]
+        place: Place,
+        /// From when.
+        #[arg(long, value_name = "WHEN", value_parser = when)]
+        from: Timestamp,
+        /// Until when; without it, until `millrace episodes end`.
+        #[arg(long, value_name = "WHEN", value_parser = when)]
+        to: Option<Timestamp>,
+        /// Why, for whoever finds it.
+        #[arg(long)]
+        reason: String,
+        /// `name=value`, to find it by; may be given several times.
+        #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
+        /// When it stops keeping anything; without it, never.
+        #[arg(long, value_name = "WHEN", value_parser = when)]
+        expires: Option<Timestamp>,
+    },
+    /// Make an episode longer.
+    Extend {
+        #[command(flatten)]
+        place: Place,
+        /// Its start, as the list shows it.
+        #[arg(value_name = "START")]
+        start: Timestamp,
+        /// Until when.
+        #[arg(long, value_name = "WHEN", value_parser = when)]
+        to: Timestamp,
+    },
+    /// End an episode that goes on, or that reaches further than it should.
+    End {
+        #[command(flatten)]
+        place: Place,
+        /// Its start, as the list shows it.
+        #[arg(value_name = "START")]
+        start: Timestamp,
+        /// When.
+        #[arg(long, value_name = "WHEN", default_value = "0s", value_parser = when)]
+        at: Timestamp,
+    },
+    /// Delete an episode: what it kept falls under its retention again.
+    Delete {
+        #[command(flatten)]
+        place: Place,
+        /// Its start, as the list shows it.
+        #[arg(value_name = "START")]
+        start: Timestamp,
+    },
+}
+
+/// Which channel.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The device's index at the gateway.
+    device: String,
+    /// The channel's id.
+    channel: String,
+}
+
+impl Place {
+    fn key(&self) -> ChannelKey {
+        key(&self.device, &self.channel)
+    }
+}
+
+fn key(device: &str, channel: &str) -> ChannelKey {
+    ChannelKey::new(DeviceIndex::new(device), channel)
+}
+
+/// Does what was asked.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let config = Config::load(args.options)?;
+    let table = open(&config).await?;
+    match args.action {
+        Action::List {
+            device,
+            channel,
+            from,
+            json,
+        } => list(&table, device.zip(channel), from, json).await,
+        Action::Create {
+            place,
+            from,
+            to,
+            reason,
+            labels,
+            expires,
+        } => {
+            let row = Episode {
+                key: place.key(),
+                start: from,
+                end: to,
+                reason,
+                labels: labels.into_iter().collect::<BTreeMap<_, _>>(),
+                expires_at: expires,
+                preview: None,
+                origin: EpisodeOrigin::Person,
+                revision: Revision::default().next(),
+            };
+            create(&config, &table, row).await
+        }
+        Action::Extend { place, start, to } => {
+            let longer = |row: &mut Episode| match row.end {
+                Some(end) if end < to => {
+                    row.end = Some(to);
+                    Ok(())
+                }
+                Some(end) => bail!("it reaches until {end} already"),
+                None => bail!("it goes on already"),
+            };
+            change(&table, &place.key(), start, longer).await
+        }
+        Action::End { place, start, at } => {
+            let end = |row: &mut Episode| {
+                row.end = Some(at);
+                Ok(())
+            };
+            change(&table, &place.key(), start, end).await
+        }
+        Action::Delete { place, start } => {
+            let row = find(&table, &place.key(), start).await?;
+            stored(table.delete_episode(&row.key, start, row.revision).await?)
+        }
+    }
+}
+
+async fn list(
+    table: &Sqlite,
+    place: Option<(String, String)>,
+    from: Timestamp,
+    json: bool,
+) -> anyhow::Result<()> {
+    let keys = match place {
+        Some((device, channel)) => vec![key(&device, &channel)],
+        None => {
+            let rows = table.list_channels().await.context("reading the channels")?;
+            rows.into_iter().map(|row| row.key).collect()
+        }
+    };
+    let mut episodes = Vec::new();
+    for key in &keys {
+        let listed = table.list_episodes(key, from, Timestamp::MAX).await;
+        episodes.extend(listed.with_context(|| format!("reading the episodes of {key}"))?);
+    }
+    let mut out = std::io::stdout();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &episodes)?;
+        writeln!(out)?;
+    } else {
+        let header = ["CHANNEL", "START", "END", "EXPIRES", "LABELS", "REASON"];
+        writeln!(out, "{}", show::table(&header, episodes.iter().map(line)))?;
+    }
+    Ok(())
+}
+
+fn line(row: &Episode) -> Vec<String> {
+    let labels: Vec<_> = row
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let or = |time: Option<Timestamp>, word: &str| time.map_or_else(|| word.to_owned(), show::local);
+    vec![
+        row.key.to_string(),
+        row.start.to_string(),
+        or(row.end, "goes on"),
+        or(row.expires_at, "never"),
+        labels.join(" "),
+        row.reason.clone(),
+    ]
+}
+
+/// Stores the row first, so that nothing of it goes from then on, and says what there is to keep.
+async fn create(config: &Config, table: &Sqlite, row: Episode) -> anyhow::Result<()> {
+    row.check().context("making the episode")?;
+    if table
+        .put_episode(&row, None)
+        .await
+        .context("storing the episode")?
+        == Put::Stale
+    {
+        bail!(
+            "an episode of {} starts at {} already; extend that one",
+            row.key,
+            row.start
+        );
+    }
+    let mut out = std::io::stdout();
+    writeln!(out, "kept from {} on: {}", row.start, row.reason)?;
+    let until = row.end.unwrap_or_else(Timestamp::now).min(Timestamp::now());
+    if row.start < until {
+        let archive = AnyArchive::open(&config.archive).await?;
+        let history = history(&archive, table, &row.key, row.start, until).await?;
+        let recorded = recorded_time(&history.spans);
+        let whole = until.duration_since(row.start);
+        writeln!(
+            out,
+            "the archive has {} of its {} so far",
+            show::time_span(recorded),
+            show::time_span(whole)
+        )?;
+    }
+    Ok(())
+}
+
+async fn change(
+    table: &Sqlite,
+    key: &ChannelKey,
+    start: Timestamp,
+    edit: impl FnOnce(&mut Episode) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut row = find(table, key, start).await?;
+    let read = row.revision;
+    edit(&mut row)?;
+    row.revision = read.next();
+    row.check().context("changing the episode")?;
+    stored(table.put_episode(&row, Some(read)).await?)
+}
+
+async fn find(table: &Sqlite, key: &ChannelKey, start: Timestamp) -> anyhow::Result<Episode> {
+    // Those of no length end where they start and overlap nothing that begins there.
+    let rows = table.list_episodes(key, Timestamp::MIN, Timestamp::MAX).await;
+    let rows = rows.with_context(|| format!("reading the episodes of {key}"))?;
+    let found = rows.into_iter().find(|row| row.start == start);
+    found.with_context(|| format!("no episode of {key} starts at {start}"))
+}
+
+fn stored(put: Put) -> anyhow::Result<()> {
+    match put {
+        Put::Written => Ok(()),
+        Put::Stale => bail!("another program changed the episode at the same time; try again"),
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let pair = text
+        .split_once('=')
+        .ok_or_else(|| "expected name=value".to_owned())?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
+}

@@ -3,4 +3,7 @@
 mod contract;
 #[path = "../support/emulator.rs"]
 mod emulator;
+mod faults;
+mod rows;
+mod scripted;
 mod tables;

@@ -13,15 +13,16 @@
 //! | channels | `deviceIndex` S (hash), `channel` S (range) | `mediaURL` S, `deviceName` S, `channelName` S, `state` M, `deviceChannels` N, `listedChannels` N, `wantedSince` S, `settings` M, `revision` N |
 //! | tasks | `deviceIndex` S (hash), `channel` S (range) | `taskARN` S or absent, `generation` N, `deviceURL` S, `settings` M, `deviceState` M, `startedAt` S, `attempts` N; the recorder's: `heartbeatAt` S, `lastSegmentAt` S, `lastError` S, each may be absent |
 //! | gaps | `channelKey` S (hash), `start` S (range) | `end` S, `cause` S or M |
+//! | episodes | `channelKey` S (hash), `start` S (range) | `end` S, `reason` S, `labels` M, `expiresAt` S or absent, `preview` S or absent, `origin` S, `revision` N |
 //! | control | `name` S (hash) | `version` N, `value` S, the loop's own JSON |
 //!
 //! - channels has a stream of `NEW_AND_OLD_IMAGES`; it wakes the dispatcher.
 //! - tasks has the global index `taskARN-index`: `taskARN` S (hash), projection `ALL`. Rows that no task records are
 //!   not in it.
-//! - gaps has the local index `end-index`: `channelKey` S (hash), `end` S (range), projection `ALL`. `channelKey` is
+//! - gaps and episodes have the local index `end-index`: `channelKey` S (hash), `end` S (range), projection `ALL`. `channelKey` is
 //!   the channel's archive prefix; `start` and `end` always have nine digits of a second, so that their order as text
-//!   is that of time; the `end` of a gap that lasts is `open`, which sorts behind every time.
-//! - No table needs a TTL or another index. On demand billing fits: writes follow the heartbeats.
+//!   is that of time; the `end` of what lasts is `open`, which sorts behind every time.
+//! - No table needs a TTL or another index; an episode outlives its expiry until somebody deletes it. On demand billing fits: writes follow the heartbeats.
 //! - Control items in use: `settings` (channels' own settings), `credentials` (the rejected password), `poll`,
 //!   `dispatch` and `freshness` (what people were told), `deaths` (of tasks), `gateway` (where the stack's own is).
 //!
@@ -31,6 +32,7 @@
 //! | channels | `Scan` | `UpdateItem`, `DeleteItem` |
 //! | tasks | `Scan`, `GetItem`, `Query` of the index | `UpdateItem`, `DeleteItem` |
 //! | gaps | `Query` of the index | `PutItem` |
+//! | episodes | `Query` of the index | `UpdateItem`, `DeleteItem` |
 //! | control | `GetItem` | `UpdateItem` |
 //!
 //! # What a read may miss
@@ -46,7 +48,8 @@
 //! not read is reported, and the row goes on with a value that keeps its channel recorded (settings: the defaults;
 //! a device: present; times: 1970). A row never disappears from a list on that account, is never deleted for it, and
 //! the loops write it anew where it differs from what they want. Only a gap whose times or cause do not read is left
-//! out: its time shows as unexplained then.
+//! out: its time shows as unexplained then. An episode or a control item that does not read is refused: there is no
+//! safe value to go on with.
 //!
 //! # Cost
 //! A heartbeat of an assigned row is two write units, one of them the index's. At a pull interval of 10 s this is
@@ -54,7 +57,9 @@
 
 mod channels;
 mod control;
+mod episodes;
 mod gaps;
+mod intervals;
 mod item;
 mod names;
 mod pages;

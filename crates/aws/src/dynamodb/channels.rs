@@ -1,7 +1,7 @@
 use super::Tables;
-use super::item::{Item, Row, attribute, channel_key, number, text};
+use super::item::{Item, Key, Row, attribute, number, text};
+use super::pages;
 use super::write::{If, Update, delete};
-use super::{item, pages};
 use domain::ports::{ChannelsTable, PortError, Put};
 use domain::{ChannelKey, ChannelRow, DeviceState, Revision};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ impl ChannelsTable for Tables {
         let table = self.names.channels()?;
         let doing = format!("storing the channel {}", row.key);
         let condition = match expected {
-            None => If::Absent(item::DEVICE),
+            None => If::Absent,
             Some(revision) => If::Has(vec![("revision", number(revision.0))]),
         };
         let update = Update {
@@ -36,7 +36,7 @@ impl ChannelsTable for Tables {
             ],
             remove: Vec::new(),
         };
-        let key = channel_key(&row.key);
+        let key = Key::of_channel(&row.key);
         update.write(&self.client, table, key, condition, &doing).await
     }
 
@@ -44,7 +44,7 @@ impl ChannelsTable for Tables {
         let table = self.names.channels()?;
         let doing = format!("deleting the channel {key}");
         let expected = ("revision", number(expected.0));
-        delete(&self.client, table, channel_key(key), expected, &doing).await
+        delete(&self.client, table, Key::of_channel(key), expected, &doing).await
     }
 }
 

@@ -1,13 +1,10 @@
 use super::Tables;
-use super::item::{Item, number, text};
+use super::item::{Item, Key, number, text};
 use super::write::{If, Update};
 use crate::error::failed;
 use domain::ports::{ControlItem, ControlTable, PortError, Put};
 use serde::Deserialize;
 use serde_json::Value;
-
-/// The key of the table.
-const NAME: &str = "name";
 
 impl ControlTable for Tables {
     async fn get_control(&self, name: &str) -> Result<Option<ControlItem>, PortError> {
@@ -16,7 +13,7 @@ impl ControlTable for Tables {
             .client
             .get_item()
             .table_name(self.names.control()?)
-            .key(NAME, text(name))
+            .set_key(Some(Key::of_name(name).into_item()))
             .consistent_read(true);
         let found = call.send().await.map_err(|error| failed(error, &*doing))?;
         found.item.map(|item| from_item(item, &doing)).transpose()
@@ -26,7 +23,7 @@ impl ControlTable for Tables {
         let table = self.names.control()?;
         let doing = format!("storing the control item `{name}`");
         let condition = match expected {
-            None => If::Absent(NAME),
+            None => If::Absent,
             Some(version) => If::Has(vec![("version", number(version))]),
         };
         let update = Update {
@@ -37,7 +34,7 @@ impl ControlTable for Tables {
             ],
             remove: Vec::new(),
         };
-        let key = Item::from([(NAME.to_owned(), text(name))]);
+        let key = Key::of_name(name);
         update.write(&self.client, table, key, condition, &doing).await
     }
 }

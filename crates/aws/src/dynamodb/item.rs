@@ -3,14 +3,12 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ChannelKey;
 use domain::ports::PortError;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
-/// The hash key of a channel's row.
-pub(super) const DEVICE: &str = "deviceIndex";
-
-/// Its range key.
+const DEVICE: &str = "deviceIndex";
 const CHANNEL: &str = "channel";
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -24,16 +22,50 @@ pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
+/// A time as text whose order is the order of times from the year 0 on: always nine digits of a second, in UTC.
+pub(super) fn sortable(at: Timestamp) -> String {
+    format!("{at:.9}")
+}
+
 pub(super) fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// The key of a channel's row.
-pub(super) fn channel_key(key: &ChannelKey) -> Item {
-    Item::from([
-        (DEVICE.to_owned(), text(key.device.as_str())),
-        (CHANNEL.to_owned(), text(key.channel.as_str())),
-    ])
+/// An attribute's name and value.
+pub(super) type Pair = (&'static str, AttributeValue);
+
+/// The key of a row: its hash, and its range if the table has one.
+pub(super) struct Key {
+    pub(super) hash: Pair,
+    range: Option<Pair>,
+}
+
+impl Key {
+    pub(super) fn of_channel(key: &ChannelKey) -> Self {
+        Self {
+            hash: (DEVICE, text(key.device.as_str())),
+            range: Some((CHANNEL, text(key.channel.as_str()))),
+        }
+    }
+
+    pub(super) fn of_interval(key: &ChannelKey, start: Timestamp) -> Self {
+        Self {
+            hash: ("channelKey", text(key.prefix())),
+            range: Some(("start", text(sortable(start)))),
+        }
+    }
+
+    pub(super) fn of_name(name: &str) -> Self {
+        Self {
+            hash: ("name", text(name)),
+            range: None,
+        }
+    }
+
+    pub(super) fn into_item(self) -> Item {
+        let pairs = [Some(self.hash), self.range].into_iter().flatten();
+        pairs.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 /// A stored row that is being read, attribute by attribute.

@@ -1,4 +1,4 @@
-//! Where the tables are: `dynamodb:channels=NAME,tasks=NAME,gaps=NAME,control=NAME`.
+//! Where the tables are: `dynamodb:channels=NAME,tasks=NAME,gaps=NAME,episodes=NAME,control=NAME`.
 
 use super::told;
 use domain::ports::PortError;
@@ -17,6 +17,8 @@ pub struct TableNames {
     pub tasks: Option<String>,
     /// The gaps.
     pub gaps: Option<String>,
+    /// The intervals somebody wants kept.
+    pub episodes: Option<String>,
     /// The loops' memory.
     pub control: Option<String>,
 }
@@ -28,7 +30,7 @@ pub enum NotTableNames {
     #[error("`{0}` does not begin with `dynamodb:`")]
     Scheme(String),
     /// An entry is not `TABLE=NAME`.
-    #[error("`{0}` is not TABLE=NAME, TABLE being channels, tasks, gaps or control")]
+    #[error("`{0}` is not TABLE=NAME, TABLE being channels, tasks, gaps, episodes or control")]
     Entry(String),
     /// A table has two names.
     #[error("the table `{0}` is named twice")]
@@ -48,6 +50,10 @@ impl TableNames {
         told(self.gaps.as_deref(), "gaps")
     }
 
+    pub(super) fn episodes(&self) -> Result<&str, PortError> {
+        told(self.episodes.as_deref(), "episodes")
+    }
+
     pub(super) fn control(&self) -> Result<&str, PortError> {
         told(self.control.as_deref(), "control")
     }
@@ -57,6 +63,7 @@ impl TableNames {
             "channels" => Some(&mut self.channels),
             "tasks" => Some(&mut self.tasks),
             "gaps" => Some(&mut self.gaps),
+            "episodes" => Some(&mut self.episodes),
             "control" => Some(&mut self.control),
             _ => None,
         }
@@ -93,6 +100,7 @@ impl fmt::Display for TableNames {
             ("channels", &self.channels),
             ("tasks", &self.tasks),
             ("gaps", &self.gaps),
+            ("episodes", &self.episodes),
             ("control", &self.control),
         ];
         let named = tables
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn names_read_back_as_they_are_written() {
         for text in [
-            "dynamodb:channels=a-Channels-1X,tasks=b,gaps=c,control=d",
+            "dynamodb:channels=a-Channels-1X,tasks=b,gaps=c,episodes=e,control=d",
             "dynamodb:tasks=arn:aws:dynamodb:eu-central-1:111122223333:table/tasks",
         ] {
             let names: TableNames = text.parse().unwrap();

@@ -1,7 +1,7 @@
 use super::Tables;
-use super::item::{Item, Row, attribute, channel_key, number, text};
+use super::item::{Item, Key, Row, attribute, number, text};
+use super::pages;
 use super::write::{If, Update, delete};
-use super::{item, pages};
 use crate::error::failed;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ports::{PortError, Put, TasksTable};
@@ -24,7 +24,7 @@ impl TasksTable for Tables {
             .client
             .get_item()
             .table_name(self.names.tasks()?)
-            .set_key(Some(channel_key(key)))
+            .set_key(Some(Key::of_channel(key).into_item()))
             .consistent_read(true);
         let found = call.send().await;
         let found = found.map_err(|error| failed(error, format!("reading the assignment of {key}")))?;
@@ -51,14 +51,14 @@ impl TasksTable for Tables {
         let table = self.names.tasks()?;
         let doing = format!("storing the assignment of {}", assignment.key);
         let condition = match expected {
-            None => If::Absent(item::DEVICE),
+            None => If::Absent,
             Some(generation) => If::Has(vec![("generation", number(generation.0))]),
         };
         let mut update = dispatchers_part(assignment, &doing)?;
         if expected != Some(assignment.generation) {
             update.remove.extend(["heartbeatAt", "lastError"]);
         }
-        let key = channel_key(&assignment.key);
+        let key = Key::of_channel(&assignment.key);
         update.write(&self.client, table, key, condition, &doing).await
     }
 
@@ -66,7 +66,7 @@ impl TasksTable for Tables {
         let table = self.names.tasks()?;
         let doing = format!("deleting the assignment of {key}");
         let expected = ("generation", number(expected.0));
-        delete(&self.client, table, channel_key(key), expected, &doing).await
+        delete(&self.client, table, Key::of_channel(key), expected, &doing).await
     }
 
     async fn heartbeat(
@@ -86,7 +86,7 @@ impl TasksTable for Tables {
         update.set_or_remove("heartbeatAt", heartbeat.heartbeat_at.map(time));
         update.set_or_remove("lastSegmentAt", heartbeat.last_segment_at.map(time));
         update.set_or_remove("lastError", heartbeat.last_error.as_deref().map(text));
-        let key = channel_key(key);
+        let key = Key::of_channel(key);
         update.write(&self.client, table, key, fence, &doing).await
     }
 }

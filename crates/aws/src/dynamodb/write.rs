@@ -1,6 +1,6 @@
 //! Conditional writes.
 
-use super::item::{DEVICE, Item};
+use super::item::{Key, Pair};
 use crate::client::one_try;
 use crate::error::failed;
 use aws_sdk_dynamodb::Client;
@@ -11,13 +11,10 @@ use domain::ports::{PortError, Put};
 use std::collections::HashMap;
 use std::error::Error;
 
-/// An attribute's name and value.
-pub(super) type Pair = (&'static str, AttributeValue);
-
 /// What must hold of the stored row.
 pub(super) enum If {
-    /// There is none, so it lacks this part of its key.
-    Absent(&'static str),
+    /// There is none.
+    Absent,
     /// It has all of these.
     Has(Vec<Pair>),
 }
@@ -44,17 +41,17 @@ impl Update {
         self,
         client: &Client,
         table: &str,
-        key: Item,
+        key: Key,
         condition: If,
         doing: &str,
     ) -> Result<Put, PortError> {
         let mut words = Words::default();
         let update = self.expression(&mut words);
-        let condition = condition.expression(&mut words);
+        let condition = condition.expression(&key, &mut words);
         let call = client
             .update_item()
             .table_name(table)
-            .set_key(Some(key))
+            .set_key(Some(key.into_item()))
             .update_expression(update)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(words.names))
@@ -75,9 +72,9 @@ impl Update {
 }
 
 impl If {
-    fn expression(self, words: &mut Words) -> String {
+    fn expression(self, key: &Key, words: &mut Words) -> String {
         match self {
-            Self::Absent(key) => format!("attribute_not_exists({})", words.name(key)),
+            Self::Absent => format!("attribute_not_exists({})", words.name(key.hash.0)),
             Self::Has(pairs) => {
                 let terms: Vec<_> = pairs.into_iter().map(|pair| words.equation(pair)).collect();
                 terms.join(" AND ")
@@ -86,21 +83,21 @@ impl If {
     }
 }
 
-/// Deletes the channel's row if it has `expected`. One that is gone already is [`Put::Written`], also at a second try.
+/// Deletes the row if it has `expected`. One that is gone already is [`Put::Written`], also at a second try.
 pub(super) async fn delete(
     client: &Client,
     table: &str,
-    key: Item,
+    key: Key,
     expected: Pair,
     doing: &str,
 ) -> Result<Put, PortError> {
     let mut words = Words::default();
-    let gone = If::Absent(DEVICE).expression(&mut words);
+    let gone = If::Absent.expression(&key, &mut words);
     let condition = format!("{gone} OR {}", words.equation(expected));
     let call = client
         .delete_item()
         .table_name(table)
-        .set_key(Some(key))
+        .set_key(Some(key.into_item()))
         .condition_expression(condition)
         .set_expression_attribute_names(Some(words.names))
         .set_expression_attribute_values(Some(words.values));

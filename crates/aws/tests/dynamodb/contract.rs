@@ -14,6 +14,7 @@ mod on_dynamodb_local {
     domain::contract!(channels, with_tables);
     domain::contract!(tasks, with_tables);
     domain::contract!(gaps, with_tables);
+    domain::contract!(episodes, with_tables);
     domain::contract!(control, with_tables);
 }
 
@@ -30,5 +31,6 @@ mod on_ministack {
     domain::contract!(channels, with_tables);
     domain::contract!(tasks, with_tables);
     domain::contract!(gaps, with_tables);
+    domain::contract!(episodes, with_tables);
     domain::contract!(control, with_tables);
 }

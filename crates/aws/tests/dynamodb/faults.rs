@@ -3,8 +3,8 @@
 use crate::scripted::{Scripted, error, json};
 use crate::tables::{config, fresh_names};
 use aws::dynamodb::Tables;
-use domain::ports::{ChannelsTable, ControlTable, GapsTable, PortError, Put, TasksTable};
-use domain::{ChannelKey, Generation, Heartbeat, Revision, TaskArn};
+use domain::ports::{ChannelsTable, ControlTable, EpisodesTable, GapsTable, PortError, Put, TasksTable};
+use domain::{ChannelKey, Gap, GapCause, Generation, Heartbeat, Revision, TaskArn};
 use jiff::Timestamp;
 use serde_json::{Value, json as value};
 
@@ -24,6 +24,12 @@ async fn all_outcomes(tables: &Tables) -> Vec<(&'static str, Result<(), PortErro
     let task = TaskArn::new("task-a");
     let generation = Generation(1);
     let beat = Heartbeat::default();
+    let gap = Gap {
+        key: key(),
+        start: Timestamp::UNIX_EPOCH,
+        end: None,
+        cause: GapCause::Network,
+    };
     vec![
         ("list channels", tables.list_channels().await.map(drop)),
         ("list assignments", tables.list_assignments().await.map(drop)),
@@ -36,7 +42,15 @@ async fn all_outcomes(tables: &Tables) -> Vec<(&'static str, Result<(), PortErro
                 .await
                 .map(drop),
         ),
+        (
+            "list episodes",
+            tables
+                .list_episodes(&key(), Timestamp::UNIX_EPOCH, Timestamp::MAX)
+                .await
+                .map(drop),
+        ),
         ("get control", tables.get_control("poll").await.map(drop)),
+        ("put gap", tables.put_gap(&gap).await),
         (
             "put control",
             tables.put_control("poll", &Value::Null, None).await.map(drop),

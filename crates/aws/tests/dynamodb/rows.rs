@@ -4,7 +4,8 @@ use crate::tables::{dynamodb_local, fresh};
 use aws::dynamodb::{TableNames, Tables};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::ports::{ChannelsTable, ControlTable, GapsTable, PortError, Put, TasksTable};
+use domain::episode::{Episode, EpisodeOrigin};
+use domain::ports::{ChannelsTable, ControlTable, EpisodesTable, GapsTable, PortError, Put, TasksTable};
 use domain::{
     Assignment, ChannelKey, ChannelRow, DeviceState, Gap, GapCause, Generation, Heartbeat, RecordingSettings,
     Revision, TaskArn,
@@ -12,6 +13,7 @@ use domain::{
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 fn run(test: impl AsyncFnOnce(Tables, Client, TableNames)) {
     let endpoint = dynamodb_local();
@@ -299,5 +301,35 @@ fn a_memory_that_does_not_read_is_refused_and_never_an_absent_one() {
             let put = tables.put_control("poll", &json!({}), None).await.unwrap();
             assert_eq!(put, Put::Stale);
         }
+    });
+}
+
+#[test]
+fn an_episode_that_does_not_read_is_refused_and_never_left_unprotected() {
+    run(async |tables, client, names| {
+        let whole = Episode {
+            key: key(),
+            start: at("10:00:00"),
+            end: Some(at("10:01:00")),
+            reason: "break-in".into(),
+            labels: BTreeMap::new(),
+            expires_at: None,
+            preview: None,
+            origin: EpisodeOrigin::Person,
+            revision: Revision(1),
+        };
+        assert_eq!(tables.put_episode(&whole, None).await.unwrap(), Put::Written);
+        client
+            .update_item()
+            .table_name(names.episodes.unwrap())
+            .key("channelKey", text(&key().prefix()))
+            .key("start", text("2026-11-21T10:00:00.000000000Z"))
+            .update_expression("SET expiresAt = :never")
+            .expression_attribute_values(":never", text("never"))
+            .send()
+            .await
+            .unwrap();
+        let listed = tables.list_episodes(&key(), at("10:00:00"), at("11:00:00")).await;
+        assert!(matches!(listed, Err(PortError::Refused { .. })), "{listed:?}");
     });
 }

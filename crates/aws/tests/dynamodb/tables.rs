@@ -44,7 +44,7 @@ pub(crate) fn dynamodb_local() -> &'static str {
 /// Where MiniStack, which emulates the whole deployment elsewhere, serves.
 pub(crate) fn ministack() -> &'static str {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
-    let emulator = EMULATOR.get_or_init(|| started("MILLRACE_TEST_MINISTACK_ENDPOINT", "ministack.sh"));
+    let emulator = EMULATOR.get_or_init(|| started("MILLRACE_TEST_AWS_ENDPOINT", "ministack.sh"));
     &emulator.endpoint
 }
 
@@ -73,11 +73,14 @@ pub(crate) fn fresh_names() -> TableNames {
         jiff::Timestamp::now().as_nanosecond(),
         STACKS.fetch_add(1, Ordering::Relaxed)
     );
-    format!(
-        "dynamodb:channels=channels-{stack},tasks=tasks-{stack},gaps=gaps-{stack},control=control-{stack}"
-    )
-    .parse()
-    .expect("table names")
+    let name = |table: &str| Some(format!("{table}-{stack}"));
+    TableNames {
+        channels: name("channels"),
+        tasks: name("tasks"),
+        gaps: name("gaps"),
+        episodes: name("episodes"),
+        control: name("control"),
+    }
 }
 
 /// New, empty tables, and a client to look at them from behind.
@@ -87,7 +90,8 @@ pub(crate) async fn fresh(endpoint: &str) -> (Tables, Client, TableNames) {
     let name = |name: &Option<String>| name.clone().expect("all tables have names");
     create_channels(&client, name(&names.channels)).await;
     create_tasks(&client, name(&names.tasks)).await;
-    create_gaps(&client, name(&names.gaps)).await;
+    create_intervals(&client, name(&names.gaps)).await;
+    create_intervals(&client, name(&names.episodes)).await;
     create_control(&client, name(&names.control)).await;
     (Tables::new(&config, names.clone()), client, names)
 }
@@ -110,7 +114,7 @@ async fn create_tasks(client: &Client, name: String) {
     table.send().await.expect("the emulator makes a table");
 }
 
-async fn create_gaps(client: &Client, name: String) {
+async fn create_intervals(client: &Client, name: String) {
     let by_end = LocalSecondaryIndex::builder()
         .index_name("end-index")
         .key_schema(key("channelKey", KeyType::Hash))

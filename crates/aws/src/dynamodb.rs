@@ -19,10 +19,11 @@
 //! - channels has a stream of `NEW_AND_OLD_IMAGES`; it wakes the dispatcher.
 //! - tasks has the global index `taskARN-index`: `taskARN` S (hash), projection `ALL`. Rows that no task records are
 //!   not in it.
-//! - gaps and episodes have the local index `end-index`: `channelKey` S (hash), `end` S (range), projection `ALL`. `channelKey` is
-//!   the channel's archive prefix; `start` and `end` always have nine digits of a second, so that their order as text
-//!   is that of time; the `end` of what lasts is `open`, which sorts behind every time.
-//! - No table needs a TTL or another index; an episode outlives its expiry until somebody deletes it. On demand billing fits: writes follow the heartbeats.
+//! - gaps and episodes have the local index `end-index`: `channelKey` S (hash), `end` S (range), projection
+//!   `ALL`. `channelKey` is the channel's archive prefix; `start` and `end` always have nine digits of a second, so
+//!   that their order as text is that of time; the `end` of what lasts is `open`, which sorts behind every time.
+//! - No table needs a TTL or another index; an episode outlives its expiry until somebody deletes it. On demand
+//!   billing fits: writes follow the heartbeats.
 //! - Control items in use: `settings` (channels' own settings), `credentials` (the rejected password), `poll`,
 //!   `dispatch` and `freshness` (what people were told), `deaths` (of tasks), `gateway` (where the stack's own is).
 //!
@@ -53,7 +54,7 @@
 //!
 //! # Cost
 //! A heartbeat of an assigned row is two write units, one of them the index's. At a pull interval of 10 s this is
-//! 525,600 units a camera-month ($0.33 at $0.625 a million); at 60 s $0.05. The pull itself is one query.
+//! 525,600 units a camera-month ($0.33 at $0.625 a million, us-east-1); at 60 s $0.05. The pull itself is one query.
 
 mod channels;
 mod control;

@@ -202,11 +202,14 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
             ))));
         }
         if tries.tries >= self.policy.tries_max {
-            let lately = tries
-                .tried_at
-                .is_some_and(|at| self.now.duration_since(at) < self.policy.lock_wait);
-            if tries.refused || lately {
+            if tries.refused {
                 return Ok(Err(refused()));
+            }
+            let pause = tries.tried_at.map(|at| later(at, self.policy.untold_wait));
+            if let Some(until) = pause.filter(|until| *until > self.now) {
+                return Ok(Err(Standing::Underway(format!(
+                    "it does not say whether the password is right; asked again at {until:.0}"
+                ))));
             }
             self.tries.tries = 0;
         }
@@ -229,8 +232,8 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
         self.save().await
     }
 
-    /// The gateway's answer to a password, counted before it is asked. A try without an answer is not counted: a
-    /// gateway that is down would use them up, and one that counted it says so at the next.
+    /// The gateway's answer to a password, counted before it is asked. Only a try that surely never reached it is
+    /// not counted.
     async fn answer_to(&mut self, with: Credential) -> Result<LogIn, PortError> {
         self.tries.tries += 1;
         self.tries.tried_at = Some(self.now);
@@ -239,10 +242,11 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
         match &answer {
             Ok(LogIn::Accepted(_)) => {}
             Ok(LogIn::Rejected { .. } | LogIn::Locked { .. }) => self.tries.refused = true,
-            Err(_) => {
+            Err(PortError::Throttled { .. }) => {
                 self.tries.tries = self.tries.tries.saturating_sub(1);
                 self.save().await?;
             }
+            Err(PortError::Unknown { .. } | PortError::Refused { .. }) => {}
         }
         answer
     }

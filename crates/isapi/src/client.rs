@@ -2,12 +2,13 @@
 
 use crate::auth::Authenticator;
 use crate::call::Call;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, StreamHost};
 use crate::error::IsapiError;
 use crate::lists::{CHANNELS_MAX, DeviceListing, InconsistentList};
 use crate::parse::{self, Malformed};
 use crate::recordings::search_id;
 use crate::tls::client_config;
+use crate::traffic::{Tally, Traffic};
 use domain::Device;
 use domain::id::DeviceIndex;
 use domain::ports::GatewayChannel;
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) request_timeout: Duration,
     pub(crate) body_max_bytes: usize,
     pub(crate) event_silence_max: Duration,
+    pub(crate) stream_host: StreamHost,
+    pub(crate) tally: Tally,
     devices_per_page: u32,
 }
 
@@ -68,6 +71,8 @@ impl Client {
                 request_timeout: config.request_timeout,
                 body_max_bytes: config.body_max_bytes,
                 event_silence_max: config.event_silence_max,
+                stream_host: config.stream_host,
+                tally: Tally::default(),
                 devices_per_page: config.devices_per_page,
             }),
         })
@@ -78,6 +83,11 @@ impl Client {
         self.inner
             .authenticator
             .set_credentials(username.into(), password);
+    }
+
+    /// What was asked of the gateway since this was last called, by all clones.
+    pub fn take_traffic(&self) -> Traffic {
+        self.inner.tally.take()
     }
 
     /// Every device the gateway knows, from one consistent reading of all pages, in the gateway's order.

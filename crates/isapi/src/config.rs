@@ -34,8 +34,22 @@ pub struct Config {
     /// Devices asked for per page, 1 to 100. A full page but the last one is expected; lower this for a build
     /// that caps its pages.
     pub devices_per_page: u32,
+    /// Which host the URLs of streams have.
+    pub stream_host: StreamHost,
     /// Longest silence of the event stream before it counts as dead.
     pub event_silence_max: Duration,
+}
+
+/// Which host the URLs of streams have. A gateway whose port mapping is on hands out its *external* address, also to
+/// who asks by the internal one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StreamHost {
+    /// The one the gateway names.
+    #[default]
+    AsGiven,
+    /// The one the gateway is asked by (the host of [`Config::base_url`]), with the port the gateway names: for who
+    /// lives beside it, where the external address would cost money or not be reachable.
+    OfBaseUrl,
 }
 
 impl Config {
@@ -52,6 +66,7 @@ impl Config {
             body_max_bytes: 4 * 1024 * 1024,
             concurrency_max: 4,
             devices_per_page: DEVICES_PER_PAGE,
+            stream_host: StreamHost::AsGiven,
             event_silence_max: Duration::from_secs(30),
         }
     }

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use std::time::Instant;
 use tokio::time::timeout;
 
 /// Round trips one call may take: ask, answer, and answer once more when the nonce went stale in between.
@@ -127,7 +128,10 @@ impl Inner {
         if let Some(authorization) = authorization {
             request = request.header(reqwest::header::AUTHORIZATION, authorization);
         }
-        let response = request.send().await.map_err(|error| broken(call, error))?;
+        let begin = Instant::now();
+        let answer = request.send().await;
+        self.tally.note(begin.elapsed());
+        let response = answer.map_err(|error| broken(call, error))?;
         tracing::debug!(request = %call, status = response.status().as_u16(), "gateway answered");
         Ok(response)
     }

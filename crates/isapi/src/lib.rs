@@ -32,9 +32,10 @@ mod recordings;
 mod streams;
 mod system;
 mod tls;
+mod traffic;
 
 pub use client::Client;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, StreamHost};
 pub use error::{IsapiError, ResponseStatus};
 pub use lists::InconsistentList;
 pub use portmaps::{DevicePortEntry, DevicePortMap, ExternalAddress, PlatformPortMap, PortPair, PortRange};
@@ -42,3 +43,4 @@ pub use recordings::Recording;
 pub use streams::{Method, StreamType};
 pub use system::{Applied, DeviceInfo, GatewayTime, TimeMode};
 pub use tls::{Fingerprint, NotAFingerprint, Tls};
+pub use traffic::Traffic;

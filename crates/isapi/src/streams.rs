@@ -2,10 +2,12 @@
 
 use crate::call::Call;
 use crate::client::Client;
+use crate::config::StreamHost;
 use crate::error::IsapiError;
 use crate::parse;
 use domain::id::ChannelKey;
 use jiff::Timestamp;
+use reqwest::Url;
 use serde_json::{Value, json};
 
 /// Which of a channel's encodings (`streamType`).
@@ -34,7 +36,8 @@ pub enum Method {
 }
 
 impl Client {
-    /// The RTSP URL of a channel's stream. It carries no credentials: RTSP asks for the gateway's own user.
+    /// The RTSP URL of a channel's stream, at the host that [`Config::stream_host`](crate::Config::stream_host) says. It
+    /// carries no credentials: RTSP asks for the gateway's own user.
     ///
     /// # Errors
     /// [`IsapiError::Busy`] when the device is offline; [`IsapiError::NoSuchDevice`] when it was deleted; else
@@ -49,8 +52,21 @@ impl Client {
         let call = Call::post("/ISAPI/System/streamMedia")
             .device(&key.device)
             .json(&body);
-        self.read(&call, parse::stream_url).await
+        let url = self.read(&call, parse::stream_url).await?;
+        Ok(match self.inner.stream_host {
+            StreamHost::AsGiven => url,
+            StreamHost::OfBaseUrl => with_host_of(&self.inner.base_url, url),
+        })
     }
+}
+
+/// The URL at the base URL's host; the gateway's RTSP port is the same on both sides of its port mapping.
+fn with_host_of(base_url: &Url, given: String) -> String {
+    let moved = Url::parse(&given).ok().and_then(|mut url| {
+        url.set_host(base_url.host_str()).ok()?;
+        Some(url.into())
+    });
+    moved.unwrap_or(given)
 }
 
 fn stream_info(key: &ChannelKey, stream: StreamType, method: Method) -> Value {
@@ -68,5 +84,32 @@ fn stream_info(key: &ChannelKey, stream: StreamType, method: Method) -> Value {
             "method": "playback",
             "PlayBackParams": {"startTime": start.to_string(), "endTime": end.to_string()},
         }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_external_address_becomes_the_one_the_gateway_is_asked_by() {
+        let given = "rtsp://3.140.9.60:554/dac/realplay/A1/MAIN/TCP?streamform=rtp".to_owned();
+        for (base, moved) in [
+            (
+                "https://10.0.0.5",
+                "rtsp://10.0.0.5:554/dac/realplay/A1/MAIN/TCP?streamform=rtp",
+            ),
+            (
+                "http://[fd00::5]:8080",
+                "rtsp://[fd00::5]:554/dac/realplay/A1/MAIN/TCP?streamform=rtp",
+            ),
+            (
+                "http://gateway.internal",
+                "rtsp://gateway.internal:554/dac/realplay/A1/MAIN/TCP?streamform=rtp",
+            ),
+        ] {
+            assert_eq!(with_host_of(&Url::parse(base).unwrap(), given.clone()), moved);
+        }
     }
 }

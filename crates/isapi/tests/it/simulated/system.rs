@@ -1,7 +1,7 @@
 use super::{CAMERA, client_of, start, usual_world, world};
 use domain::id::ChannelKey;
 use domain::ports::{Gateway, PortError};
-use isapi::{Applied, Client, ExternalAddress, TimeMode};
+use isapi::{Applied, Client, ExternalAddress, StreamHost, TimeMode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Map;
 use simulator::Simulator;
@@ -114,6 +114,9 @@ async fn a_reboot_takes_the_gateway_away_and_the_same_client_finds_it_again_with
     let back = until(&client, Result::is_ok).await;
     assert!(back, "the gateway never came back");
     assert!(client.live_url(&key).await.unwrap().contains("203.0.113.7"));
+    let neighbour = client_of(&gateway, |config| config.stream_host = StreamHost::OfBaseUrl);
+    let beside = format!("rtsp://{}/", gateway.rtsp_addr());
+    assert!(neighbour.live_url(&key).await.unwrap().starts_with(&beside));
     assert_eq!(gateway.requests().rejected, 0);
 }
 

@@ -14,4 +14,5 @@ pub mod sns;
 #[cfg(feature = "ssm")]
 pub mod ssm;
 
+pub use aws_config::SdkConfig;
 pub use client::config_from_env;

@@ -22,6 +22,7 @@
 //! Wanted and recorded are absent from a run that could not observe: an alarm treats missing data as its state before,
 //! and `Failed` tells. All are in the namespace `Millrace` with the single dimension `Stack`.
 
+use isapi::Traffic;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -64,12 +65,25 @@ impl Metrics {
         self
     }
 
-    /// Adds the metrics if there are some.
+    /// Both together.
     #[must_use]
-    pub fn and(mut self, more: Option<Self>) -> Self {
-        self.0.extend(more.into_iter().flat_map(|metrics| metrics.0));
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
         self
     }
+}
+
+/// What the gateway was asked.
+pub fn gateway_traffic(traffic: Traffic) -> Metrics {
+    let metrics = Metrics::default().measure("GatewayRequests", Unit::Count, traffic.requests as f64);
+    if traffic.requests == 0 {
+        return metrics;
+    }
+    metrics.measure(
+        "GatewayLatency",
+        Unit::Milliseconds,
+        traffic.slowest.as_secs_f64() * 1000.0,
+    )
 }
 
 /// The wide event of one invocation: its report and, as CloudWatch's embedded metric format

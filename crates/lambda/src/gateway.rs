@@ -1,0 +1,166 @@
+//! The way into the gateway: where it is, which password, and never a rejected one twice.
+//!
+//! The password is read from the Parameter Store once and kept while the environment lives. When the gateway rejects
+//! it, it is read again, once: somebody may have changed it. When there is no other, the rejection is remembered in the
+//! control table ([`domain::credentials`]), and no function tries that version of the parameter again.
+
+mod visit;
+
+use crate::options::Maybe;
+use aws::ssm::Parameters;
+use clap::Args;
+use domain::ports::{ControlTable, PortError};
+use isapi::{Client, Config, Fingerprint, StreamHost, Tls};
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use url::Url;
+
+pub use visit::Visit;
+
+/// The control item in which the replacement of the gateway keeps where the stack's own gateway is.
+const ITEM: &str = "gateway";
+
+/// What to do about a gateway nobody has registered yet.
+const NOT_WRITTEN: &str = "the control item `gateway` is not written yet; it is when the stack's own gateway has been \
+                           found well, or give the gateway's address to the stack";
+
+/// A call that takes longer has no answer. Shorter than the client's usual limit, so that a few devices that hang
+/// leave time for the others.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How the functions reach the gateway.
+#[derive(Debug, Clone, Args)]
+pub struct GatewayOptions {
+    /// Base URL of the gateway, such as `https://10.0.0.5`; empty: the gateway of this stack
+    #[arg(long, env = "MILLRACE_GATEWAY_ENDPOINT", default_value = "")]
+    pub gateway_endpoint: Maybe<Url>,
+    /// The gateway's user
+    #[arg(long, env = "MILLRACE_GATEWAY_USERNAME", default_value = "admin")]
+    pub gateway_username: String,
+    /// Name of the SSM parameter (a SecureString) that holds its password
+    #[arg(long, env = "MILLRACE_GATEWAY_PASSWORD_PARAMETER")]
+    pub gateway_password_parameter: String,
+    /// SHA-256 of the gateway's self-signed certificate, as openssl prints it; empty: it needs one that is vouched for
+    #[arg(long, env = "MILLRACE_GATEWAY_FINGERPRINT", default_value = "")]
+    pub gateway_fingerprint: Maybe<Fingerprint>,
+}
+
+/// The way into one gateway. What it has learnt stays for the next invocation.
+#[derive(Debug)]
+pub struct Door<T> {
+    options: GatewayOptions,
+    parameters: Parameters,
+    table: T,
+    warm: Mutex<Warm>,
+}
+
+#[derive(Debug, Default)]
+struct Warm {
+    password: Option<Password>,
+    key: Option<Key>,
+}
+
+#[derive(Debug, Clone)]
+struct Password {
+    secret: SecretString,
+    version: u64,
+}
+
+/// A client, and what it was made of.
+#[derive(Debug, Clone)]
+struct Key {
+    endpoint: Url,
+    version: u64,
+    client: Client,
+}
+
+#[derive(Deserialize)]
+struct Whereabouts {
+    endpoint: Url,
+}
+
+impl<T: ControlTable> Door<T> {
+    /// The way into the gateway of these options; nothing is asked yet.
+    pub fn new(options: GatewayOptions, parameters: Parameters, table: T) -> Self {
+        Self {
+            options,
+            parameters,
+            table,
+            warm: Mutex::default(),
+        }
+    }
+
+    async fn endpoint(&self) -> Result<Url, PortError> {
+        if let Some(endpoint) = &self.options.gateway_endpoint.0 {
+            return Ok(endpoint.clone());
+        }
+        let doing = "looking up in the control item `gateway` where it is";
+        let item = self.table.get_control(ITEM).await?;
+        let item = item.ok_or_else(|| PortError::refused(doing, NOT_WRITTEN))?;
+        let whereabouts: Whereabouts =
+            serde_json::from_value(item.value).map_err(|error| PortError::refused(doing, error))?;
+        Ok(whereabouts.endpoint)
+    }
+
+    /// The password of the last reading, if there was one.
+    async fn password(&self) -> Result<(Password, Freshness), PortError> {
+        let known = self.warm().password.clone();
+        match known {
+            Some(password) => Ok((password, Freshness::Cached)),
+            None => Ok((self.read_password().await?, Freshness::Read)),
+        }
+    }
+
+    async fn read_password(&self) -> Result<Password, PortError> {
+        let (secret, version) = self
+            .parameters
+            .secret(&self.options.gateway_password_parameter)
+            .await?;
+        let password = Password { secret, version };
+        self.warm().password = Some(password.clone());
+        Ok(password)
+    }
+
+    /// The client for this endpoint and password: the former one, with its connections, where nothing changed.
+    fn key(&self, endpoint: &Url, password: &Password) -> Result<Key, PortError> {
+        let mut warm = self.warm();
+        let same = |key: &&Key| key.endpoint == *endpoint && key.version == password.version;
+        if let Some(key) = warm.key.as_ref().filter(same) {
+            return Ok(key.clone());
+        }
+        let mut config = Config::new(
+            endpoint.clone(),
+            &self.options.gateway_username,
+            password.secret.clone(),
+        );
+        if let Some(fingerprint) = self.options.gateway_fingerprint.0 {
+            config.tls = Tls::PinnedFingerprint(fingerprint);
+        }
+        config.request_timeout = REQUEST_TIMEOUT;
+        config.concurrency_max = 8;
+        // Functions and recorders live beside the gateway: through its external address video would cost money.
+        config.stream_host = StreamHost::OfBaseUrl;
+        let client = Client::new(config)
+            .map_err(|error| PortError::refused("preparing the gateway's client", error))?;
+        let key = Key {
+            endpoint: endpoint.clone(),
+            version: password.version,
+            client,
+        };
+        warm.key = Some(key.clone());
+        Ok(key)
+    }
+
+    fn warm(&self) -> MutexGuard<'_, Warm> {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a password was read in this visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Cached,
+    Read,
+}

@@ -1,0 +1,207 @@
+//! One invocation's visit to the gateway.
+
+use super::{Door, Freshness, Key};
+use domain::Device;
+use domain::credentials::{self, Rejection};
+use domain::freshness::GatewayAnswer;
+use domain::id::{ChannelKey, DeviceIndex};
+use domain::ports::{ControlTable, Gateway, GatewayChannel, PortError};
+use isapi::{Client, IsapiError, Method, StreamType, Traffic};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+/// An account that is locked for an unknown time is left alone this long.
+const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(30);
+
+/// One invocation's visit: it enters on its first call, and after `until` every call fails, so that what was learnt
+/// before can still be written.
+#[derive(Debug)]
+pub struct Visit<'a, T> {
+    door: &'a Door<T>,
+    by: &'static str,
+    now: Timestamp,
+    until: Instant,
+    entered: Mutex<Option<Entered>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entered {
+    key: Key,
+    freshness: Freshness,
+}
+
+impl<T: ControlTable> Door<T> {
+    /// A visit of the program `by` at `now`, until `until`.
+    pub fn visit(&self, by: &'static str, now: Timestamp, until: Instant) -> Visit<'_, T> {
+        Visit {
+            door: self,
+            by,
+            now,
+            until,
+            entered: Mutex::default(),
+        }
+    }
+
+    /// What the gateway was asked since this was last called.
+    pub fn take_traffic(&self) -> Traffic {
+        let key = self.warm().key.clone();
+        key.map(|key| key.client.take_traffic()).unwrap_or_default()
+    }
+}
+
+impl<T: ControlTable> Visit<'_, T> {
+    /// Asks the gateway who it is.
+    pub async fn knock(&self) -> GatewayAnswer {
+        if let Err(error) = self.enter().await {
+            return GatewayAnswer::NotAsked(error.chain());
+        }
+        let info = |client: Client| async move { client.device_info().await };
+        match self.ask("asking the gateway who it is", info).await {
+            Ok(_) => GatewayAnswer::Answered,
+            Err(error @ PortError::Refused { .. }) => GatewayAnswer::Refused(error.chain()),
+            Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => {
+                GatewayAnswer::Silent(error.chain())
+            }
+        }
+    }
+
+    /// The client, if its password may be tried.
+    async fn enter(&self) -> Result<Entered, PortError> {
+        let mut entered = self.entered.lock().await;
+        if let Some(entered) = entered.as_ref() {
+            return Ok(entered.clone());
+        }
+        let endpoint = self.door.endpoint().await?;
+        let rejection = credentials::rejected(&self.door.table).await?;
+        let forbidden = |version| {
+            let rejection = rejection.as_ref();
+            rejection.filter(|rejection| rejection.forbids(version, self.now))
+        };
+        let (mut password, mut freshness) = self.door.password().await?;
+        if forbidden(password.version).is_some() && freshness == Freshness::Cached {
+            password = self.door.read_password().await?;
+            freshness = Freshness::Read;
+        }
+        if let Some(rejection) = forbidden(password.version) {
+            return Err(PortError::refused(
+                "logging in to the gateway",
+                self.not_tried(rejection),
+            ));
+        }
+        let key = self.door.key(&endpoint, &password)?;
+        Ok(entered.insert(Entered { key, freshness }).clone())
+    }
+
+    fn not_tried(&self, rejection: &Rejection) -> String {
+        let parameter = &self.door.options.gateway_password_parameter;
+        match rejection.locked_until {
+            Some(_) => format!("{rejection}; it is not tried before"),
+            None => format!(
+                "{rejection}; it is not tried again before the parameter `{parameter}` is written (with the right \
+                 password; with the same one, if the gateway's was corrected)"
+            ),
+        }
+    }
+
+    /// Makes a call with the password as it is known, and once more if it is rejected and has changed meanwhile.
+    async fn ask<R, C, F>(&self, doing: &str, call: C) -> Result<R, PortError>
+    where
+        C: Fn(Client) -> F,
+        F: Future<Output = Result<R, IsapiError>>,
+    {
+        let mut entered = self.enter().await?;
+        let mut answer = self.in_time(doing, call(entered.key.client.clone())).await?;
+        if let Err(IsapiError::CredentialsRejected { .. }) = &answer
+            && let Some(changed) = self.changed(&entered).await?
+        {
+            entered = changed;
+            answer = self.in_time(doing, call(entered.key.client.clone())).await?;
+        }
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                self.remember(&error, entered.key.version).await?;
+                Err(error.into_port(doing))
+            }
+        }
+    }
+
+    /// With the password as it is now, if that is another one than `before`; it is read once in a visit.
+    async fn changed(&self, before: &Entered) -> Result<Option<Entered>, PortError> {
+        let mut entered = self.entered.lock().await;
+        if let Some(now) = entered
+            .as_ref()
+            .filter(|now| now.key.version != before.key.version)
+        {
+            return Ok(Some(now.clone()));
+        }
+        if before.freshness == Freshness::Read {
+            return Ok(None);
+        }
+        let password = self.door.read_password().await?;
+        let key = self.door.key(&before.key.endpoint, &password)?;
+        let now = entered.insert(Entered {
+            key,
+            freshness: Freshness::Read,
+        });
+        Ok((now.key.version != before.key.version).then(|| now.clone()))
+    }
+
+    /// Remembers that our user and password were refused, if that is what the error says.
+    async fn remember(&self, error: &IsapiError, version: u64) -> Result<(), PortError> {
+        let locked_until = match error {
+            IsapiError::CredentialsRejected { .. } => None,
+            IsapiError::Locked { locked_for, .. } => {
+                let end = self.now.saturating_add(locked_for.unwrap_or(LOCKED_FOR));
+                Some(end.unwrap_or(Timestamp::MAX))
+            }
+            IsapiError::Unreachable { .. }
+            | IsapiError::Broken { .. }
+            | IsapiError::TimedOut { .. }
+            | IsapiError::TooLarge { .. }
+            | IsapiError::Malformed { .. }
+            | IsapiError::Inconsistent { .. }
+            | IsapiError::Failed { .. }
+            | IsapiError::NoSuchDevice { .. }
+            | IsapiError::ChallengedAgain { .. }
+            | IsapiError::Busy { .. }
+            | IsapiError::NoUsableChallenge { .. }
+            | IsapiError::Certificate { .. }
+            | IsapiError::Refused { .. }
+            | IsapiError::NoTrack { .. } => return Ok(()),
+        };
+        let rejection = Rejection {
+            version: Some(version),
+            since: self.now,
+            by: self.by.to_owned(),
+            locked_until,
+        };
+        credentials::reject(&self.door.table, &rejection).await
+    }
+
+    async fn in_time<R>(&self, doing: &str, call: impl Future<Output = R>) -> Result<R, PortError> {
+        let answer = timeout_at(self.until, call).await;
+        answer.map_err(|elapsed| PortError::unknown(doing, elapsed))
+    }
+}
+
+impl<T: ControlTable> Gateway for Visit<'_, T> {
+    async fn devices(&self) -> Result<Vec<Device>, PortError> {
+        let list = |client: Client| async move { client.devices().await };
+        self.ask("listing the gateway's devices", list).await
+    }
+
+    async fn channels(&self, device: &DeviceIndex) -> Result<Vec<GatewayChannel>, PortError> {
+        let doing = format!("listing the channels of {device}");
+        let list = |client: Client| async move { client.channels(device).await };
+        self.ask(&doing, list).await
+    }
+
+    async fn live_url(&self, key: &ChannelKey) -> Result<String, PortError> {
+        let doing = format!("asking for the live URL of {key}");
+        let preview =
+            |client: Client| async move { client.stream_url(key, StreamType::Main, Method::Preview).await };
+        self.ask(&doing, preview).await
+    }
+}

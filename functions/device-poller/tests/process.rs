@@ -1,0 +1,214 @@
+//! The poller as Lambda runs it: its own process, a simulated gateway, emulated tables and parameters.
+#![allow(clippy::unwrap_used)]
+
+use domain::credentials::{self, Rejection};
+use domain::ports::{ChannelsTable, ControlTable, Put};
+use lambda::harness::{Cloud, Function};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use simulator::scenario::{ChannelSpec, DeviceSpec};
+use simulator::{Scenario, Simulator};
+
+const WRONG: &str = "wrong-password-7431";
+
+async fn gateway() -> Simulator {
+    let devices = [
+        DeviceSpec::camera("A0000000-0000-0000-0000-000000000001", "one")
+            .with_channels([ChannelSpec::new(1)]),
+        DeviceSpec::camera("B0000000-0000-0000-0000-000000000002", "two")
+            .with_channels([ChannelSpec::new(1)]),
+    ];
+    Simulator::start(Scenario::with_devices(devices).api_only())
+        .await
+        .unwrap()
+}
+
+async fn poller(cloud: &Cloud, endpoint: String) -> Function {
+    let mut environment = cloud.environment();
+    environment.extend([
+        ("MILLRACE_GATEWAY_ENDPOINT", endpoint),
+        ("MILLRACE_GATEWAY_USERNAME", "admin".to_owned()),
+        ("MILLRACE_GATEWAY_PASSWORD_PARAMETER", cloud.parameter()),
+        ("MILLRACE_GATEWAY_FINGERPRINT", String::new()),
+        ("MILLRACE_ALERTS_TOPIC", String::new()),
+        ("MILLRACE_LOG", "debug".to_owned()),
+    ]);
+    Function::start(env!("CARGO_BIN_EXE_device-poller"), &environment).await
+}
+
+fn scheduled() -> Value {
+    json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+}
+
+async fn poll(poller: &Function) -> Value {
+    poller.report(scheduled(), "poll").await.pop().unwrap()
+}
+
+#[tokio::test]
+async fn a_poll_turns_devices_into_rows_and_an_unchanged_world_asks_for_the_list_only() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let poller = poller(&cloud, gateway.api_url()).await;
+
+    let first = poll(&poller).await;
+    assert_eq!(first["report"]["added"], 2, "{first}");
+    let rows = cloud.tables.list_channels().await.unwrap();
+    let urls: Vec<_> = rows.iter().map(|row| row.media_url.as_str()).collect();
+    let host = format!("rtsp://{}/", gateway.rtsp_addr());
+    assert!(
+        urls.len() == 2 && urls.iter().all(|url| url.starts_with(&host)),
+        "{urls:?}"
+    );
+
+    let asked = gateway.requests().total();
+    let second = poll(&poller).await;
+    assert_eq!(gateway.requests().total() - asked, 1, "one page of the list");
+    assert_eq!(second["Stack"], cloud.stack);
+    let measured = [
+        "PollFailed",
+        "Devices",
+        "DevicesOnline",
+        "ChannelsWanted",
+        "ChannelsHeld",
+        "GatewayRequests",
+    ];
+    assert_eq!(
+        measured.map(|name| &second[name]),
+        [
+            &json!(0.0),
+            &json!(2.0),
+            &json!(2.0),
+            &json!(2.0),
+            &json!(0.0),
+            &json!(1.0)
+        ]
+    );
+    assert!(second["GatewayLatency"].as_f64().unwrap() > 0.0);
+    assert!(!poller.log().contains(gateway.password()));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once_until_the_parameter_is_written_again() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(WRONG).await;
+    let poller = poller(&cloud, gateway.api_url()).await;
+    for _ in 0..5 {
+        let report = poll(&poller).await;
+        assert_eq!(report["PollFailed"], 1.0);
+        assert!(report["Devices"].is_null(), "{report}");
+    }
+    assert_eq!(gateway.requests().rejected, 1);
+    let rejection = credentials::rejected(&cloud.tables).await.unwrap().unwrap();
+    assert_eq!(
+        (rejection.version, rejection.by.as_str()),
+        (Some(1), "device-poller")
+    );
+
+    // Another environment of the function knows it too.
+    let fresh = self::poller(&cloud, gateway.api_url()).await;
+    assert_eq!(poll(&fresh).await["PollFailed"], 1.0);
+    assert_eq!(gateway.requests().rejected, 1);
+
+    cloud.put_password(gateway.password()).await;
+    assert_eq!(poll(&poller).await["report"]["added"], 2);
+    assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), None);
+    let logs = poller.log() + &fresh.log();
+    assert!(logs.contains("parameter") && !logs.contains(WRONG) && !logs.contains(gateway.password()));
+}
+
+#[tokio::test]
+async fn a_password_that_changed_meanwhile_is_read_again_within_the_same_poll() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let poller = poller(&cloud, gateway.api_url()).await;
+    assert_eq!(poll(&poller).await["PollFailed"], 0.0);
+
+    let new = "another-Password-9152";
+    let config = isapi::Config::new(
+        gateway.api_url().parse().unwrap(),
+        gateway.username(),
+        SecretString::from(gateway.password()),
+    );
+    let person = isapi::Client::new(config).unwrap();
+    person.change_password(&SecretString::from(new)).await.unwrap();
+    cloud.put_password(new).await;
+
+    assert_eq!(poll(&poller).await["PollFailed"], 0.0);
+    assert_eq!(gateway.requests().rejected, 1);
+    assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), None);
+    assert!(!poller.log().contains(new));
+}
+
+#[tokio::test]
+async fn what_a_recorder_said_of_the_password_is_forgotten_when_the_poll_can_log_in() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let said = Rejection {
+        version: None,
+        since: "2026-11-21T05:00:00Z".parse().unwrap(),
+        by: "recorder".into(),
+        locked_until: None,
+    };
+    credentials::reject(&cloud.tables, &said).await.unwrap();
+    let poller = poller(&cloud, gateway.api_url()).await;
+    assert_eq!(poll(&poller).await["PollFailed"], 0.0);
+    assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_stacks_own_gateway_is_found_where_the_control_item_says_it_is() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let poller = poller(&cloud, String::new()).await;
+    let lost = poll(&poller).await;
+    assert_eq!(lost["PollFailed"], 1.0);
+    assert!(
+        lost["report"]["failure"]
+            .as_str()
+            .unwrap()
+            .contains("control item `gateway`"),
+        "{lost}"
+    );
+
+    let whereabouts = json!({"instanceId": "i-1", "endpoint": gateway.api_url()});
+    let put = cloud
+        .tables
+        .put_control("gateway", &whereabouts, None)
+        .await
+        .unwrap();
+    assert_eq!(put, Put::Written);
+    assert_eq!(poll(&poller).await["Devices"], 2.0);
+}
+
+#[tokio::test]
+async fn any_event_makes_it_poll() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let poller = poller(&cloud, gateway.api_url()).await;
+    for event in [json!(null), json!([1, "x"]), json!({"Records": 5})] {
+        assert_eq!(
+            poller.report(event, "poll").await.pop().unwrap()["PollFailed"],
+            0.0
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_there_is_a_failed_poll_and_no_failed_invocation() {
+    let cloud = Cloud::start().await;
+    cloud.put_password("any").await;
+    let poller = poller(&cloud, "http://127.0.0.1:9".to_owned()).await;
+    assert_eq!(poller.invoke(scheduled()).await, Ok(Value::Null));
+    let polls = poller.report(scheduled(), "poll").await;
+    assert_eq!(
+        polls
+            .iter()
+            .map(|poll| poll["PollFailed"].as_f64())
+            .collect::<Vec<_>>(),
+        [Some(1.0); 2]
+    );
+    assert!(
+        poller.log().contains("alert: the device list could not be read"),
+        "told after two"
+    );
+}

@@ -3,24 +3,30 @@
 //! Flag = environment variable = field, one name end to end. The password has no flag: other users can read an
 //! argv.
 
+#[cfg(feature = "aws")]
+mod ecs;
+#[cfg(feature = "aws")]
+mod outlet;
+mod values;
+
+pub use values::{ArchiveUrl, Size, StateUrl};
+
 use crate::calm::Calm;
 use crate::config::Config;
 use crate::{RecorderError, Summary, run};
 use anyhow::Context;
 use clap::ValueEnum;
 use domain::TaskArn;
-use domain::ports::Alerts;
-use jiff::SignedDuration;
-use local::{Folder, Sqlite};
+use domain::ports::{Alerts, Archive, ControlTable, GapsTable, TasksTable};
 use secrecy::SecretString;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use values::{heartbeat_interval, time};
 
 /// The environment variable with the gateway's password.
 pub const PASSWORD_ENV: &str = "MILLRACE_GATEWAY_PASSWORD";
@@ -31,11 +37,11 @@ const BLOCKING_THREADS_MAX: usize = 8;
 /// What a recorder is told at its start.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The name by which assignments know this recorder.
+    /// The name by which assignments know this recorder; on ECS its task's, which it asks for when not told.
     #[arg(long, env = "MILLRACE_TASK_ARN", value_name = "NAME")]
-    pub task_arn: String,
-    /// The tables: `sqlite:PATH`.
-    #[arg(long, env = "MILLRACE_STATE", value_name = "sqlite:PATH")]
+    pub task_arn: Option<String>,
+    /// The tables: `sqlite:PATH`, or `dynamodb:tasks=NAME,gaps=NAME,control=NAME` in builds for AWS.
+    #[arg(long, env = "MILLRACE_STATE", value_name = "URL")]
     pub state: StateUrl,
     /// Where segments end up: `file:DIR`, or `s3://BUCKET/PREFIX` in builds with S3.
     #[arg(long, env = "MILLRACE_ARCHIVE", value_name = "URL")]
@@ -51,9 +57,13 @@ pub struct Args {
         default_value = "10GiB"
     )]
     pub spool_max: Size,
-    /// How often assignments are read and heartbeats written.
+    /// How often assignments are read.
     #[arg(long, env = "MILLRACE_PULL_INTERVAL", value_name = "TIME", default_value = "10s", value_parser = time)]
     pub pull_interval: Duration,
+    /// How often each channel's heartbeat is written, at most 60s; troubles are written at once [default: the pull
+    /// interval].
+    #[arg(long, env = "MILLRACE_HEARTBEAT_INTERVAL", value_name = "TIME", value_parser = heartbeat_interval)]
+    pub heartbeat_interval: Option<Duration>,
     /// Without any assignment for this long, the recorder drains and exits.
     #[arg(long, env = "MILLRACE_ORPHAN_GRACE", value_name = "TIME", default_value = "2m", value_parser = time)]
     pub orphan_grace: Duration,
@@ -71,6 +81,10 @@ pub struct Args {
         default_value = "admin"
     )]
     pub gateway_username: String,
+    /// The SNS topic that is told what people should know; the log is told in any case.
+    #[cfg(feature = "aws")]
+    #[arg(long, env = "MILLRACE_ALERTS_TOPIC", value_name = "ARN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub alerts_topic: Option<String>,
     /// How log lines look.
     #[arg(long, env = "MILLRACE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
@@ -91,110 +105,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// Where the tables are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StateUrl {
-    /// One SQLite file.
-    Sqlite(PathBuf),
-}
-
-impl FromStr for StateUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            _ => Err("expected `sqlite:PATH`".to_owned()),
-        }
-    }
-}
-
-/// Where segments end up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ArchiveUrl {
-    /// A folder.
-    Folder(PathBuf),
-    /// A bucket of Amazon S3 and a key prefix without slashes at its ends, which may be empty.
-    #[cfg(feature = "s3")]
-    S3 {
-        /// The bucket's name.
-        bucket: String,
-        /// What every key begins with.
-        prefix: String,
-    },
-}
-
-impl FromStr for ArchiveUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
-            return Ok(Self::Folder(path.into()));
-        }
-        match text.strip_prefix("s3://") {
-            Some(rest) => s3_url(rest),
-            None => Err("expected `file:DIR` or `s3://BUCKET/PREFIX`".to_owned()),
-        }
-    }
-}
-
-#[cfg(feature = "s3")]
-fn s3_url(rest: &str) -> Result<ArchiveUrl, String> {
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    if bucket.is_empty() {
-        return Err("expected `s3://BUCKET/PREFIX`".to_owned());
-    }
-    Ok(ArchiveUrl::S3 {
-        bucket: bucket.to_owned(),
-        prefix: prefix.trim_matches('/').to_owned(),
-    })
-}
-
-#[cfg(not(feature = "s3"))]
-fn s3_url(_rest: &str) -> Result<ArchiveUrl, String> {
-    Err("this build has no S3 (cargo feature `s3`)".to_owned())
-}
-
-/// A size in bytes, written like `500MB` (powers of 1000) or `10GiB` (powers of 1024).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size(pub u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let factor: u64 = match unit.trim() {
-            "" | "B" => 1,
-            "kB" | "KB" => 1_000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            "TB" => 1_000_000_000_000,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "TiB" => 1 << 40,
-            _ => return Err("expected a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB".to_owned()),
-        };
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(factor))
-            .map(Self)
-            .ok_or_else(|| "expected a whole number that fits 64 bits".to_owned())
-    }
-}
-
-/// Reads a time like `10s`, `2m` or `1h 30m`.
-fn time(text: &str) -> Result<Duration, String> {
-    let time: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    match Duration::try_from(time) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        Ok(_) | Err(_) => Err("expected a time above zero".to_owned()),
-    }
 }
 
 /// Runs a recorder, which tells people by `alerts`, until it has nothing to record any more or a signal ends it: the first SIGTERM or SIGINT
@@ -221,36 +131,90 @@ pub fn main(args: Args, alerts: impl Alerts) -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args, calm: Calm, alerts: impl Alerts) -> anyhow::Result<Summary> {
+    #[cfg(feature = "aws")]
+    let alerts = outlet::Outlet::new(alerts, args.alerts_topic.as_deref()).await;
+    match args.state.clone() {
+        #[cfg(feature = "local")]
+        StateUrl::Sqlite(path) => {
+            let table = local::Sqlite::open(&path).await.context("opening the tables")?;
+            with_tables(args, calm, alerts, table).await
+        }
+        #[cfg(feature = "aws")]
+        StateUrl::DynamoDb(names) => {
+            let table = aws::dynamodb::Tables::new(&aws::config_from_env().await, names);
+            with_tables(args, calm, alerts, table).await
+        }
+    }
+}
+
+async fn with_tables<T>(args: Args, calm: Calm, alerts: impl Alerts, table: T) -> anyhow::Result<Summary>
+where
+    T: TasksTable + GapsTable + ControlTable,
+{
+    match args.archive.clone() {
+        #[cfg(feature = "local")]
+        ArchiveUrl::Folder(root) => {
+            let archive = local::Folder::open(&root).await.context("opening the archive")?;
+            with_archive(args, calm, alerts, table, archive).await
+        }
+        #[cfg(feature = "s3")]
+        ArchiveUrl::S3 { bucket, prefix } => {
+            let archive = aws::s3::S3Archive::from_env(bucket, prefix).await;
+            with_archive(args, calm, alerts, table, archive).await
+        }
+    }
+}
+
+async fn with_archive<T, A, L>(
+    args: Args,
+    calm: Calm,
+    alerts: L,
+    table: T,
+    archive: A,
+) -> anyhow::Result<Summary>
+where
+    T: TasksTable + GapsTable + ControlTable,
+    A: Archive,
+    L: Alerts,
+{
+    let shutdown = shutdown_on_signals()?;
+    let config = config(args, calm).await?;
+    tracing::info!(task = %config.task, "recorder starts");
+    let ended: Result<Summary, RecorderError> = run(config, table, archive, alerts, shutdown).await;
+    Ok(ended?)
+}
+
+async fn config(args: Args, calm: Calm) -> anyhow::Result<Config> {
     let password = std::env::var(PASSWORD_ENV)
         .map(SecretString::from)
         .with_context(|| format!("reading the gateway's password from {PASSWORD_ENV}"))?;
-    let StateUrl::Sqlite(path) = &args.state;
-    let table = Sqlite::open(path).await.context("opening the tables")?;
-    let config = Config {
-        task: TaskArn::new(args.task_arn),
+    Ok(Config {
+        task: own_name(args.task_arn).await?,
         spool: args.spool,
         spool_max_bytes: args.spool_max.0,
         pull_interval: args.pull_interval,
+        heartbeat_interval: args.heartbeat_interval.unwrap_or(args.pull_interval),
         orphan_grace: args.orphan_grace,
         stop_deadline: args.stop_deadline,
         uploads_max: args.uploads_max,
         username: args.gateway_username,
         password,
         calm,
-    };
-    let shutdown = shutdown_on_signals()?;
-    let ended: Result<Summary, RecorderError> = match args.archive {
-        ArchiveUrl::Folder(root) => {
-            let archive = Folder::open(&root).await.context("opening the archive")?;
-            run(config, table, archive, alerts, shutdown).await
-        }
-        #[cfg(feature = "s3")]
-        ArchiveUrl::S3 { bucket, prefix } => {
-            let archive = aws::s3::S3Archive::from_env(bucket, prefix).await;
-            run(config, table, archive, alerts, shutdown).await
-        }
-    };
-    Ok(ended?)
+    })
+}
+
+async fn own_name(told: Option<String>) -> anyhow::Result<TaskArn> {
+    if let Some(name) = told {
+        return Ok(TaskArn::new(name));
+    }
+    #[cfg(feature = "aws")]
+    if let Some(metadata) = std::env::var_os(ecs::METADATA_ENV) {
+        let metadata = metadata.to_string_lossy();
+        return ecs::own_task(&metadata)
+            .await
+            .context("asking ECS for this task's name");
+    }
+    anyhow::bail!("the recorder has no name: --task-arn is missing, and this is not a task of ECS")
 }
 
 fn log_to_stderr(format: LogFormat, filter: &str) -> anyhow::Result<()> {
@@ -287,42 +251,4 @@ fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(shutdown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_written_as_people_write_them() {
-        let sizes = [
-            ("512", 512),
-            ("500MB", 500_000_000),
-            ("10GiB", 10 << 30),
-            ("1 TiB", 1 << 40),
-        ];
-        for (text, bytes) in sizes {
-            assert_eq!(text.parse(), Ok(Size(bytes)));
-        }
-        for text in ["", "GB", "-1", "1.5GB", "10 GiBs", "99999999999TiB"] {
-            assert!(text.parse::<Size>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn times_are_above_zero() {
-        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
-        for text in ["0s", "-5s", "soon", ""] {
-            assert!(time(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn places_are_urls() {
-        assert_eq!("file:/a/b".parse(), Ok(ArchiveUrl::Folder("/a/b".into())));
-        assert_eq!("sqlite:state.db".parse(), Ok(StateUrl::Sqlite("state.db".into())));
-        for text in ["", "/a/b", "file:", "ftp://a"] {
-            assert!(text.parse::<ArchiveUrl>().is_err(), "{text}");
-        }
-    }
 }

@@ -16,8 +16,10 @@ pub struct Config {
     pub spool: PathBuf,
     /// How much may wait there, in bytes; beyond it the oldest segment goes and is recorded as a gap.
     pub spool_max_bytes: u64,
-    /// How often assignments are read and heartbeats written.
+    /// How often assignments are read.
     pub pull_interval: Duration,
+    /// How often every channel's heartbeat is written; news are written at once.
+    pub heartbeat_interval: Duration,
     /// Without any assignment for this long, the recorder ends itself.
     pub orphan_grace: Duration,
     /// How long it may take to stop; what is not uploaded by then stays in the spool.

@@ -10,6 +10,7 @@ use crate::source::Credentials;
 use crate::source::gate::Gate;
 use crate::troubles::Troubles;
 use crate::uploader::Uploader;
+use crate::word::Word;
 use crate::{RecorderError, Summary};
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) credentials: Credentials,
     pub(crate) gate: Gate,
+    pub(crate) word: Word,
     pub(crate) spool: Spool,
     pub(crate) journal: Journal,
     pub(crate) board: Board,
@@ -48,6 +50,7 @@ impl Context {
         Ok(Self {
             credentials,
             gate: Gate::default(),
+            word: Word::new(config.task.clone()),
             spool,
             journal,
             board: Board::default(),

@@ -21,16 +21,18 @@ pub mod config;
 mod context;
 mod estates;
 mod gaps;
+pub mod health;
 pub mod media;
 mod source;
 mod supervisor;
 mod troubles;
 mod uploader;
+mod word;
 
 pub use alerts::{LogAlerts, RECORDINGS};
 use config::Config;
 use context::Context;
-use domain::ports::{Alerts, Archive, GapsTable, TasksTable};
+use domain::ports::{Alerts, Archive, ControlTable, GapsTable, TasksTable};
 use media::spool::SpoolError;
 use std::convert::Infallible;
 use std::io;
@@ -91,7 +93,7 @@ pub async fn run<T, A, L>(
     shutdown: CancellationToken,
 ) -> Result<Summary, RecorderError>
 where
-    T: TasksTable + GapsTable,
+    T: TasksTable + GapsTable + ControlTable,
     A: Archive,
     L: Alerts,
 {
@@ -120,17 +122,21 @@ where
 /// Everything that goes on beside recording, for ever.
 async fn serve<T, A, L>(context: &Arc<Context>, table: &T, archive: &A, alerts: &L) -> Infallible
 where
-    T: TasksTable + GapsTable,
+    T: TasksTable + GapsTable + ControlTable,
     A: Archive,
     L: Alerts,
 {
     let Config {
-        task, pull_interval, ..
+        task,
+        heartbeat_interval,
+        ..
     } = &context.config;
     tokio::select! {
         never = uploader::upload(context, archive) => never,
         never = gaps::deliver(&context.journal, table, &context.hurry) => never,
-        never = board::beat(&context.board, table, task, *pull_interval) => never,
+        never = board::beat(&context.board, table, task, *heartbeat_interval) => never,
+        never = word::listen(&context.word, table) => never,
+        never = health::promise(context) => never,
         never = troubles::tell(&context.troubles, alerts) => never,
         never = estates::watch(context) => never,
     }

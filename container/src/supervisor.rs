@@ -1,7 +1,8 @@
 //! The pull: what is assigned to this task is recorded, and nothing else.
 //!
 //! Observe (the rows of this task), plan ([`plan::plan`]), apply (start, tell, stop channels). A table that does
-//! not answer changes nothing: channels go on with what they last knew.
+//! not answer changes nothing: channels go on with what they last knew. A channel is stopped only when its own row
+//! says so too.
 
 mod plan;
 
@@ -11,6 +12,7 @@ use crate::channel::driver::{self, Command, Ended};
 use crate::channel::hole::first_hole;
 use crate::context::Context;
 use crate::estates::OnDisk;
+use crate::word::Cleared;
 use domain::ports::{GapsTable, PortError, TasksTable};
 use domain::{Assignment, AssignmentRow, ChannelKey, Gap, GapCause, Generation};
 use futures::StreamExt;
@@ -99,7 +101,10 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = pulls.tick() => self.pull().await,
+                _ = pulls.tick() => {
+                    self.heed_the_word();
+                    self.pull().await;
+                }
                 Some(ended) = self.tasks.join_next_with_id() => {
                     if self.ended(ended).await {
                         pulls.reset_immediately();
@@ -116,6 +121,26 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
 
     fn is_orphan(&self) -> bool {
         self.tasks.is_empty() && self.assigned_at.elapsed() >= self.context.config.orphan_grace
+    }
+
+    /// A rejection of the password is over.
+    fn heed_the_word(&self) {
+        match self.context.word.take_cleared() {
+            None => {}
+            Some(Cleared::Retry) => {
+                self.context.gate.reopen_all();
+                for channel in self.channels.values() {
+                    // A full inbox belongs to a channel that is busy ending.
+                    let _ = channel.commands.try_send(Command::Retry);
+                }
+            }
+            Some(Cleared::End) => {
+                tracing::warn!(
+                    "the gateway takes another password than ours: ending, a successor will have it"
+                );
+                self.context.hurry.cancel();
+            }
+        }
     }
 
     async fn pull(&mut self) {
@@ -141,7 +166,7 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
             match action {
                 Action::Start(row) => self.start(row),
                 Action::Tell(assignment) => self.tell(assignment).await,
-                Action::Stop(key, generation) => self.stop(&key, generation),
+                Action::Stop(key, generation) => self.stop_if_lost(&key, generation).await,
             }
         }
     }
@@ -185,6 +210,24 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         if told.is_ok() {
             running.assignment = assignment;
         }
+    }
+
+    /// A list may miss a row for a moment (an index lags, one of its replicas more than another); the row itself tells.
+    async fn stop_if_lost(&mut self, key: &ChannelKey, generation: Generation) {
+        let call = self.table.assignment(key);
+        match within("reading an assignment", call).await {
+            Ok(Some(row)) if self.is_ours(&row.assignment, generation) => {
+                tracing::debug!(channel = %key, "the list of assignments lags");
+            }
+            Ok(_) => self.stop(key, generation),
+            Err(error) => {
+                tracing::warn!(channel = %key, error = error.chain(), "assignment not read; recording goes on");
+            }
+        }
+    }
+
+    fn is_ours(&self, assignment: &Assignment, generation: Generation) -> bool {
+        assignment.generation == generation && assignment.task.as_ref() == Some(&self.context.config.task)
     }
 
     fn stop(&mut self, key: &ChannelKey, generation: Generation) {

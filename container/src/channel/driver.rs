@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Assignment(Box<Assignment>),
     /// The channel's rows that are open, or about the time since its first hole began.
     Known(Vec<Gap>),
+    /// A rejection of the password is over.
+    Retry,
 }
 
 /// A channel that has ended, with everything it recorded closed and waiting for the archive.
@@ -178,6 +180,7 @@ impl Driver {
             }
             Event::Command(Command::Known(gaps)) => self.inputs.push_back(Input::Known(gaps)),
             Event::Command(Command::Assignment(assignment)) => self.reassigned(*assignment),
+            Event::Command(Command::Retry) => self.inputs.push_back(Input::Changed { reconnect: false }),
             Event::Recorded(recorded) => self.recorded(recorded).await,
             Event::Line(LineEvent::Connected) => self.inputs.push_back(Input::Connected),
             Event::Line(LineEvent::Item(item)) => self.received(item).await,

@@ -4,8 +4,10 @@ use super::machine::Failure;
 use crate::context::Context;
 use crate::source::{Item, Source, gateway_of};
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use std::future::pending;
 use std::sync::Arc;
+use url::Url;
 
 /// A channel's connection. There is never more than one.
 pub(super) enum Line {
@@ -28,8 +30,10 @@ impl Line {
         let context = Arc::clone(context);
         Self::Connecting(Box::pin(async move {
             let (url, gateway) = gateway_of(&url)?;
-            let attempt = Source::connect(url, &gateway, &context.credentials);
-            context.gate.attempt(&gateway, attempt).await
+            context
+                .gate
+                .attempt(&gateway, attempt(&context, url, &gateway))
+                .await
         }))
     }
 
@@ -62,4 +66,13 @@ impl Line {
             Self::Playing(source) => source.take_lost_packets(),
         }
     }
+}
+
+/// Connects, unless another recorder has learned already that it is of no use, and says what it learned itself.
+async fn attempt(context: &Context, url: Url, gateway: &str) -> Result<Source, Failure> {
+    context.word.permits().await?;
+    let connected = Source::connect(url, gateway, &context.credentials).await;
+    let failure = connected.as_ref().err().map(|failure| failure.cause);
+    context.word.tried(failure, Timestamp::now());
+    connected
 }

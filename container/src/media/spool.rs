@@ -1,7 +1,7 @@
 //! The recorder's folder on disk: open segments, closed ones that wait for the archive, and whose they are.
 //!
 //! ```text
-//! {root}/{task}/.lock                                       held while the recorder lives
+//! {root}/{task}/.lock                                       held while the recorder lives; see [`Spool::promise`]
 //! {root}/{task}/{device}/{channel}/{start}_{generation}.part          open
 //! {root}/{task}/{device}/{channel}/{start}_{ms}_{generation}.mp4      closed, with
 //! {root}/{task}/{device}/{channel}/{start}_{ms}_{generation}.mp4.json its metadata
@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use write::finish_file;
 pub use write::{ChannelSpool, OpenFile, Unhashed};
 
+mod promise;
 mod write;
 
 const LOCK: &str = ".lock";
@@ -81,7 +82,7 @@ pub struct Spool {
     folder: PathBuf,
     task: TaskArn,
     /// Closing it gives the lock back, whatever way the process ends.
-    _lock: File,
+    lock: File,
 }
 
 /// A file that is complete and waits for the archive.
@@ -123,7 +124,7 @@ impl Spool {
                 root: root.to_owned(),
                 folder,
                 task: task.clone(),
-                _lock: lock,
+                lock,
             }),
             Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { path: folder }),
             Err(TryLockError::Error(source)) => Err(SpoolError::Io {

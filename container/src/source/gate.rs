@@ -65,6 +65,16 @@ impl Gate {
         }
     }
 
+    /// The same for all gateways.
+    pub(crate) fn reopen_all(&self) {
+        let doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gateways: Vec<String> = doors.keys().cloned().collect();
+        drop(doors);
+        for gateway in gateways {
+            self.reopen(&gateway);
+        }
+    }
+
     fn door(&self, gateway: &str) -> Arc<AsyncMutex<Trust>> {
         let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(doors.entry(gateway.to_owned()).or_default())

@@ -121,6 +121,7 @@ impl Bed {
             spool: self.spool(),
             spool_max_bytes: 1 << 30,
             pull_interval: Duration::from_millis(300),
+            heartbeat_interval: Duration::from_millis(300),
             orphan_grace: Duration::from_secs(60),
             stop_deadline: Duration::from_secs(20),
             uploads_max: NonZeroUsize::new(2).unwrap(),

@@ -2,10 +2,16 @@
 
 #[cfg(test)]
 mod archives;
+#[cfg(all(test, feature = "aws"))]
+mod aws;
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod credentials;
+#[cfg(all(test, feature = "aws"))]
+mod emulator;
 #[cfg(test)]
 mod footage;
 #[cfg(test)]

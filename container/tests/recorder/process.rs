@@ -71,7 +71,7 @@ impl<'a> Program<'a> {
     }
 }
 
-fn terminate(child: &Child) {
+pub(crate) fn terminate(child: &Child) {
     let pid = i32::try_from(child.id()).unwrap();
     let status = Command::new("kill")
         .args(["-TERM", &pid.to_string()])
@@ -80,14 +80,14 @@ fn terminate(child: &Child) {
     assert!(status.success());
 }
 
-async fn ends(mut child: Child) -> ExitStatus {
+pub(crate) async fn ends(mut child: Child) -> ExitStatus {
     tokio::task::spawn_blocking(move || child.wait().unwrap())
         .await
         .unwrap()
 }
 
 /// Fails when any file below the folder contains the password.
-fn assert_nowhere(folder: &Path, secret: &str) {
+pub(crate) fn assert_nowhere(folder: &Path, secret: &str) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

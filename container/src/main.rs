@@ -1,7 +1,6 @@
 //! `millrace-recorder`: records what its assignments say, until they are gone.
 
-use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -9,30 +8,30 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
+    after_help = "`millrace-recorder health` looks whether a recorder lives."
 )]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
+struct Record {
     #[command(flatten)]
-    args: Option<recorder::cli::Args>,
+    args: recorder::cli::Args,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Looks whether a recorder lives, for container engines; fails when none does.
-    Health {
-        /// The folder where its recordings wait.
-        #[arg(long, env = "MILLRACE_SPOOL", value_name = "DIR")]
-        spool: PathBuf,
-    },
+/// Looks whether a recorder lives, for container engines; fails when none does.
+#[derive(Debug, Parser)]
+#[command(name = "millrace-recorder health")]
+struct Health {
+    /// The folder where its recordings wait.
+    #[arg(long, env = "MILLRACE_SPOOL", value_name = "DIR")]
+    spool: PathBuf,
 }
+
+/// The second word that asks for [`Health`]. Not a subcommand of clap's: the container's environment sets options of
+/// the recorder, and clap takes them for a command line without subcommand.
+const HEALTH: &str = "health";
 
 fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    match cli.command {
-        Some(Command::Health { spool }) => Ok(recorder::health::check(&spool, Timestamp::now())?),
-        None => recorder::cli::main(cli.args.context("no options were given")?, recorder::LogAlerts),
+    if std::env::args_os().nth(1).is_some_and(|word| word == HEALTH) {
+        let health = Health::parse_from(std::env::args_os().skip(1));
+        return Ok(recorder::health::check(&health.spool, Timestamp::now())?);
     }
+    recorder::cli::main(Record::parse().args, recorder::LogAlerts)
 }

@@ -2,6 +2,7 @@
 
 use domain::dispatch::DispatchPolicy;
 use jiff::SignedDuration;
+#[cfg(feature = "local")]
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,16 +1,18 @@
 //! The program as ECS runs it, on an emulated AWS: only an environment, the task's name from the metadata endpoint,
 //! tables in DynamoDB, the archive on S3.
 
+#![cfg(feature = "aws")]
+
 use crate::bed::{Bed, PASSWORD, USER, channel, eventually, far_future};
 use crate::emulator::{BUCKET, Emulator, TABLES};
 use crate::footage::footage;
-use crate::process::{assert_nowhere, ends, terminate};
+use crate::process::{Process, assert_nowhere, ends, terminate};
 use aws::s3::S3Archive;
 use domain::ports::{Archive, GapsTable, Put, TasksTable};
 use domain::{Assignment, AssignmentRow, SegmentKey, TaskArn};
 use jiff::Timestamp;
 use simulator::rtsp::StreamSpec;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -23,7 +25,7 @@ async fn metadata_endpoint() -> String {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 1024];
-            stream.read(&mut request).await.unwrap();
+            assert!(stream.read(&mut request).await.unwrap() > 0);
             let answer = format!("HTTP/1.0 200 OK\r\n\r\n{{\"TaskARN\":\"{TASK}\",\"Family\":\"recorder\"}}");
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
@@ -32,9 +34,9 @@ async fn metadata_endpoint() -> String {
 }
 
 /// The program with nothing but an environment.
-fn start(bed: &Bed, emulator: &Emulator, metadata: &str) -> Child {
+fn start(bed: &Bed, emulator: &Emulator, metadata: &str) -> Process {
     let log = std::fs::File::create(bed.dir.path().join("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_millrace-recorder"))
+    let child = Command::new(env!("CARGO_BIN_EXE_millrace-recorder"))
         .env_clear()
         .envs(emulator.environment())
         .env("ECS_CONTAINER_METADATA_URI_V4", metadata)
@@ -48,8 +50,8 @@ fn start(bed: &Bed, emulator: &Emulator, metadata: &str) -> Child {
         .env("MILLRACE_LOG", "debug")
         .env("MILLRACE_LOG_FORMAT", "json")
         .stderr(Stdio::from(log))
-        .spawn()
-        .unwrap()
+        .spawn();
+    Process(child.unwrap())
 }
 
 fn is_healthy(bed: &Bed) -> bool {

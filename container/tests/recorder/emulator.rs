@@ -1,5 +1,7 @@
 //! AWS, emulated, with what a stack has: tables and a bucket.
 
+#![cfg(feature = "aws")]
+
 use aws::dynamodb::TableNames;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};

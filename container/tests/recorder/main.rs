@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod archives;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod bed;
@@ -10,7 +10,7 @@ mod bed;
 mod calls;
 #[cfg(test)]
 mod credentials;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
 mod emulator;
 #[cfg(test)]
 mod footage;

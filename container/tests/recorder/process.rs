@@ -25,14 +25,14 @@ impl<'a> Program<'a> {
         Self { bed, tables }
     }
 
-    fn start(&self) -> Child {
+    fn start(&self) -> Process {
         let dir = self.bed.dir.path();
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(dir.join("log"))
             .unwrap();
-        Command::new(env!("CARGO_BIN_EXE_millrace-recorder"))
+        let child = Command::new(env!("CARGO_BIN_EXE_millrace-recorder"))
             .args(["--task-arn", task().as_str()])
             .args(["--state", &format!("sqlite:{}/state.db", dir.display())])
             .args(["--archive", &format!("file:{}/archive", dir.display())])
@@ -48,8 +48,8 @@ impl<'a> Program<'a> {
             .args(["--log", "debug", "--log-format", "json"])
             .env("MILLRACE_GATEWAY_PASSWORD", PASSWORD)
             .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap()
+            .spawn();
+        Process(child.unwrap())
     }
 
     async fn gaps(&self) -> Vec<Gap> {
@@ -71,8 +71,19 @@ impl<'a> Program<'a> {
     }
 }
 
-pub(crate) fn terminate(child: &Child) {
-    let pid = i32::try_from(child.id()).unwrap();
+/// A program that does not outlive its test, however that ends.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) fn terminate(process: &Process) {
+    let pid = i32::try_from(process.0.id()).unwrap();
     let status = Command::new("kill")
         .args(["-TERM", &pid.to_string()])
         .status()
@@ -80,8 +91,8 @@ pub(crate) fn terminate(child: &Child) {
     assert!(status.success());
 }
 
-pub(crate) async fn ends(mut child: Child) -> ExitStatus {
-    tokio::task::spawn_blocking(move || child.wait().unwrap())
+pub(crate) async fn ends(mut process: Process) -> ExitStatus {
+    tokio::task::spawn_blocking(move || process.0.wait().unwrap())
         .await
         .unwrap()
 }
@@ -139,9 +150,9 @@ async fn a_killed_recorder_loses_two_seconds_at_most() {
     let mut child = program.start();
     program.archives(1).await;
     sleep(Duration::from_millis(1_700)).await;
-    child.kill().unwrap();
+    child.0.kill().unwrap();
     let killed_at = Timestamp::now();
-    child.wait().unwrap();
+    child.0.wait().unwrap();
     sleep(Duration::from_secs(2)).await;
     let restarted_at = Timestamp::now();
     let child = program.start();
@@ -196,7 +207,7 @@ async fn the_password_is_nowhere_to_be_found() {
     let program = Program::assigned(&bed).await;
     let child = program.start();
     program.archives(1).await;
-    let argv = std::fs::read_to_string(format!("/proc/{}/cmdline", child.id())).unwrap();
+    let argv = std::fs::read_to_string(format!("/proc/{}/cmdline", child.0.id())).unwrap();
     assert!(argv.contains("--gateway-username") && !argv.contains(PASSWORD));
     // Troubles are where secrets leak: a broken stream, a rejected log-in.
     bed.catalog

@@ -2,7 +2,9 @@
 
 pub(crate) mod channels;
 pub(crate) mod episodes;
+pub(crate) mod export;
 pub(crate) mod keep;
+pub(crate) mod playlist;
 pub(crate) mod poll;
 pub(crate) mod run;
 pub(crate) mod segments;

@@ -6,10 +6,12 @@ mod commands;
 mod config;
 mod demo;
 mod events;
+mod export;
 mod fleet;
 mod gateway;
 mod instance;
 mod machine;
+mod playlist;
 mod processes;
 mod show;
 mod spool;
@@ -40,6 +42,10 @@ enum Command {
     Segments(commands::segments::Args),
     /// Show a day of every channel as a picture: recorded, lost and why, kept by episodes; with percentages.
     Timeline(commands::timeline::Args),
+    /// Export a range as one MP4 file, frame by frame as recorded, with a manifest of where it comes from.
+    Export(commands::export::Args),
+    /// Write an HLS playlist of any range, with what is missing in it.
+    Playlist(commands::playlist::Args),
     /// List, make, change and delete episodes: intervals that are kept longer than their retention.
     Episodes(commands::episodes::Args),
     /// Delete what is past its retention and in no episode, once, by hand; `millrace run` does so every hour.
@@ -78,6 +84,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Channels(args) => run_async(commands::channels::run(args)),
         Command::Segments(args) => run_async(commands::segments::run(args)),
         Command::Timeline(args) => run_async(commands::timeline::run(args)),
+        Command::Export(args) => run_async(commands::export::run(args)),
+        Command::Playlist(args) => run_async(commands::playlist::run(args)),
         Command::Episodes(args) => run_async(commands::episodes::run(args)),
         Command::Keep(args) => run_async(commands::keep::run(args)),
         Command::Why(args) => run_async(commands::why::run(args)),

@@ -91,7 +91,8 @@ async fn plays_in_a_browser(segments: &[PathBuf], data: &Path) {
         .unwrap();
     let expected = frames::read(segment).unwrap().len();
     let length = probe(segment).await;
-    let played = crate::support::browser::play(segment).await;
+    let (folder, name) = (segment.parent().unwrap(), segment.file_name().unwrap());
+    let played = crate::support::browser::play(folder, name.to_str().unwrap()).await;
     assert_eq!(played.error, None, "{played:?}");
     assert_eq!((played.width, played.height), (640, 360));
     assert!((played.duration - length).abs() < 0.1, "{played:?}, {length}");

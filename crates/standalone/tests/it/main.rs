@@ -2,6 +2,7 @@
 //! with real video.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod archive;
 mod demo;
 mod gateway_weather;
 mod people;

@@ -1,7 +1,8 @@
-//! Plays a segment in headless Chromium's `<video>` and says what the browser made of it.
+//! Plays a segment or a playlist in headless Chromium's `<video>` and says what the browser made of it.
 
-use axum::extract::State;
-use axum::response::Html;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ pub(crate) struct Played {
     pub(crate) frames: u32,
 }
 
-const PAGE: &str = r#"<!doctype html><video id=v muted src="/segment.mp4"></video><script>
+const PAGE: &str = r#"<!doctype html><video id=v muted src="/archive/SOURCE"></video><script>
 const v = document.getElementById('v');
 const report = error => fetch('/result', {method: 'POST', headers: {'content-type': 'application/json'},
   body: JSON.stringify({error, duration: Number.isFinite(v.duration) ? v.duration : -1, width: v.videoWidth,
@@ -32,15 +33,19 @@ v.playbackRate = 4;
 v.play().catch(e => report(String(e)));
 </script>"#;
 
-/// Plays the file to its end.
-pub(crate) async fn play(file: &Path) -> Played {
-    let bytes = tokio::fs::read(file).await.unwrap();
+/// Plays a file below `root` to its end.
+pub(crate) async fn play(root: &Path, name: &str) -> Played {
     let (results, mut result) = mpsc::channel(4);
+    let page = PAGE.replace("SOURCE", name);
+    let root = root.to_owned();
     let app = Router::new()
-        .route("/", get(|| async { Html(PAGE) }))
+        .route("/", get(|| async { Html(page) }))
         .route(
-            "/segment.mp4",
-            get(|| async move { ([("content-type", "video/mp4")], bytes) }),
+            "/archive/{*name}",
+            get(move |UrlPath(name): UrlPath<String>, headers: HeaderMap| {
+                let file = root.join(name);
+                async move { serve(&file, &headers).await }
+            }),
         )
         .route(
             "/result",
@@ -62,8 +67,34 @@ pub(crate) async fn play(file: &Path) -> Played {
     browser.kill().await.unwrap();
     server.abort();
     played
-        .expect("chromium played the segment to its end")
+        .expect("chromium played it to its end")
         .expect("the page reported")
+}
+
+/// A file, or the part of it that was asked for, as any web server gives it.
+async fn serve(file: &Path, headers: &HeaderMap) -> Response {
+    let kind = match file.extension().and_then(|extension| extension.to_str()) {
+        Some("m3u8") => "application/vnd.apple.mpegurl",
+        _ => "video/mp4",
+    };
+    let Ok(bytes) = tokio::fs::read(file).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let asked = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let Some((start, end)) = asked.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
+        return ([(header::CONTENT_TYPE, kind)], bytes).into_response();
+    };
+    let start: usize = start.parse().unwrap();
+    let end = end
+        .parse()
+        .map_or(bytes.len(), |last: usize| (last + 1).min(bytes.len()));
+    let told = format!("bytes {start}-{}/{}", end - 1, bytes.len());
+    let part = bytes[start..end].to_vec();
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_RANGE, told),
+    ];
+    (StatusCode::PARTIAL_CONTENT, headers, part).into_response()
 }
 
 fn chromium(url: &str, profile: &Path) -> Command {

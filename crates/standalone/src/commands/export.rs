@@ -1,0 +1,161 @@
+//! `millrace export`: a range as one file, with a manifest for whoever must trust it.
+
+use super::segments::when;
+use super::status::open;
+use crate::archive::{AnyArchive, history};
+use crate::config::{Config, Options};
+use crate::export::{Clip, Source};
+use crate::playlist::without_repeats;
+use crate::show;
+use anyhow::{Context, bail, ensure};
+use domain::coverage::{Span, State, recorded_time};
+use domain::ports::ArchiveRead;
+use domain::{ChannelKey, DeviceIndex, SegmentKey};
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `millrace export`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// The device's index at the gateway.
+    device: String,
+    /// The channel's id.
+    channel: String,
+    /// From when: `2026-11-21T08:00:00Z`, `2026-11-21 08:00` in local time, or `2h` for that long ago.
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    from: Timestamp,
+    /// Until when, in the same ways.
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    to: Timestamp,
+    /// The file to make; its manifest gets the same name with `.json` after it.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// No segment of ours is larger: one is in memory at a time.
+const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Writes clip and manifest; replaces no file.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    if args.from >= args.to {
+        bail!("--from must be before --to");
+    }
+    let config = Config::load(args.options)?;
+    let table = open(&config).await?;
+    let archive = AnyArchive::open(&config.archive).await?;
+    let key = ChannelKey::new(DeviceIndex::new(args.device), args.channel.as_str());
+    let history = history(&archive, &table, &key, args.from, args.to).await?;
+    let segments = without_repeats(history.segments);
+    if segments.is_empty() {
+        bail!(
+            "nothing of {key} is in the archive between {} and {}",
+            args.from,
+            args.to
+        );
+    }
+    let manifest_file = with_suffix(&args.output, ".json");
+    ensure!(
+        !args.output.exists(),
+        "{} is there already",
+        args.output.display()
+    );
+    ensure!(
+        !manifest_file.exists(),
+        "{} is there already",
+        manifest_file.display()
+    );
+    let part = with_suffix(&args.output, ".part");
+    let out = File::create(&part).with_context(|| format!("making {}", part.display()))?;
+    let written = write_clip(&archive, &segments, out, args.from, args.to).await;
+    let sources = written.inspect_err(|_| _ = std::fs::remove_file(&part))?;
+    std::fs::rename(&part, &args.output).with_context(|| format!("naming {}", args.output.display()))?;
+
+    let manifest = json!({
+        "channel": key,
+        "from": args.from,
+        "to": args.to,
+        "clipSha256": hash_file(&args.output)?,
+        "sources": sources,
+        "missing": missing(&history.spans),
+    });
+    std::fs::write(&manifest_file, serde_json::to_vec_pretty(&manifest)?)
+        .with_context(|| format!("writing {}", manifest_file.display()))?;
+    let recorded = show::time_span(recorded_time(&history.spans));
+    let whole = show::time_span(args.to.duration_since(args.from));
+    let output = args.output.display();
+    writeln!(
+        std::io::stdout(),
+        "{output}: {recorded} of {whole}, from {} segments",
+        segments.len()
+    )?;
+    Ok(())
+}
+
+async fn write_clip(
+    archive: &AnyArchive,
+    segments: &[SegmentKey],
+    out: File,
+    from: Timestamp,
+    to: Timestamp,
+) -> anyhow::Result<Vec<Value>> {
+    let progress = ProgressBar::new(segments.len() as u64);
+    let mut clip = Clip::begin(out, from, to)?;
+    let mut sources = Vec::new();
+    for segment in segments {
+        let object = segment.object_key();
+        let file = archive.read(&object, 0..SEGMENT_BYTES_MAX).await?;
+        let meta = archive.describe(&object).await?;
+        let sha256 = hex(&Sha256::digest(&file));
+        if let Some(meta) = &meta {
+            ensure!(
+                meta.sha256 == sha256,
+                "{object} is not what was stored: its SHA-256 is {sha256}"
+            );
+        }
+        let source = Source::read(&file).with_context(|| format!("reading {object}"))?;
+        clip.add(segment.start, &file, &source)?;
+        let (verified, origin) = (meta.is_some(), meta.map(|meta| meta.origin));
+        sources
+            .push(json!({"key": object, "sha256": sha256, "matchesStoredHash": verified, "origin": origin}));
+        progress.inc(1);
+    }
+    clip.finish()?;
+    progress.finish_and_clear();
+    Ok(sources)
+}
+
+fn missing(spans: &[Span]) -> Vec<&Span> {
+    spans
+        .iter()
+        .filter(|span| span.state != State::Recorded)
+        .collect()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn hash_file(path: &Path) -> anyhow::Result<String> {
+    let reading = || format!("reading {}", path.display());
+    let mut file = File::open(path).with_context(reading)?;
+    let (mut hash, mut chunk) = (Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut chunk).with_context(reading)? {
+            0 => return Ok(hex(&hash.finalize())),
+            count => hash.update(&chunk[..count]),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,86 @@
+//! `millrace playlist`: any range of a channel for players of HLS.
+
+use super::segments::when;
+use super::status::open;
+use crate::archive::{AnyArchive, history};
+use crate::config::{Config, Options};
+use crate::playlist::{Entry, header_bytes, playlist, without_repeats};
+use anyhow::{Context, bail};
+use domain::ports::ArchiveRead;
+use domain::{ChannelKey, DeviceIndex};
+use futures::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Arguments of `millrace playlist`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// The device's index at the gateway.
+    device: String,
+    /// The channel's id.
+    channel: String,
+    /// From when: `2026-11-21T08:00:00Z`, `2026-11-21 08:00` in local time, or `2h` for that long ago.
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    from: Timestamp,
+    /// Until when, in the same ways.
+    #[arg(long, value_name = "WHEN", default_value = "0s", value_parser = when)]
+    to: Timestamp,
+    /// Where the archive's root is for the player, for example `https://video.example/archive/`; without it, segments
+    /// are named relative to the root, for a playlist that lies there.
+    #[arg(long, value_name = "URL", default_value = "")]
+    base_url: String,
+    /// The file to write [default: standard output].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Segments whose beginnings are read at once.
+const READS_AT_ONCE: usize = 16;
+/// As much of a segment as its header may take: ours have a few kilobytes.
+const HEADER_BYTES_MAX: u64 = 64 * 1024;
+
+/// Writes the playlist; fails when there is nothing to play.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    if args.from >= args.to {
+        bail!("--from must be before --to");
+    }
+    let config = Config::load(args.options)?;
+    let table = open(&config).await?;
+    let archive = AnyArchive::open(&config.archive).await?;
+    let key = ChannelKey::new(DeviceIndex::new(args.device), args.channel.as_str());
+    let history = history(&archive, &table, &key, args.from, args.to).await?;
+    let segments = without_repeats(history.segments);
+    if segments.is_empty() {
+        bail!(
+            "nothing of {key} is in the archive between {} and {}",
+            args.from,
+            args.to
+        );
+    }
+    let progress = ProgressBar::new(segments.len() as u64);
+    let entries: Vec<Entry> = stream::iter(segments)
+        .map(async |segment| {
+            let object = segment.object_key();
+            let beginning = archive.read(&object, 0..HEADER_BYTES_MAX).await?;
+            progress.inc(1);
+            let header_bytes =
+                header_bytes(&beginning).with_context(|| format!("reading the header of {object}"))?;
+            anyhow::Ok(Entry {
+                segment,
+                header_bytes,
+            })
+        })
+        .buffered(READS_AT_ONCE)
+        .try_collect()
+        .await?;
+    progress.finish_and_clear();
+    let text = playlist(&entries, &history.spans, args.from, &args.base_url);
+    match args.output {
+        Some(file) => std::fs::write(&file, text).with_context(|| format!("writing {}", file.display())),
+        None => Ok(std::io::stdout().write_all(text.as_bytes())?),
+    }
+}

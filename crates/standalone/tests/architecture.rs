@@ -11,9 +11,10 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Packag
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What each crate of the workspace may use of it. A new crate gets its line here, or is one of `functions/`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("domain", &[]),
     ("simulator", &[]),
+    ("template", &[]),
     ("e2e", &["domain", "simulator"]),
     ("isapi", &["domain"]),
     ("local", &["domain"]),

@@ -1,0 +1,176 @@
+//! The environment the template gives a program is the one the program reads, both ways.
+
+use crate::{between, source, template};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// A Lambda function, and where its configuration is: its own, and the options it shares with others.
+struct Function {
+    id: &'static str,
+    sources: &'static [&'static str],
+}
+
+const STACK: &str = "crates/lambda/src/options.rs";
+const GATEWAY: &str = "crates/lambda/src/gateway.rs";
+
+const FUNCTIONS: [Function; 3] = [
+    Function {
+        id: "DevicePoller",
+        sources: &["functions/device-poller/src", STACK, GATEWAY],
+    },
+    Function {
+        id: "StreamDispatcher",
+        sources: &["functions/stream-dispatcher/src", STACK],
+    },
+    Function {
+        id: "HealthCheck",
+        sources: &["functions/health-check/src", STACK, GATEWAY],
+    },
+];
+
+/// What a recorder may be told and the template leaves at its default, with the reason.
+const LEFT_TO_THE_RECORDER: [(&str, &str); 4] = [
+    ("MILLRACE_TASK_ARN", "it asks ECS for its own name"),
+    ("MILLRACE_PULL_INTERVAL", "one query; what costs is the heartbeat"),
+    ("MILLRACE_ORPHAN_GRACE", "nobody on AWS needs another"),
+    ("MILLRACE_UPLOADS_MAX", "nobody on AWS needs another"),
+];
+
+/// The variables a program reads: `env = "…"` of its clap fields.
+fn read_by(sources: &[&str]) -> BTreeSet<String> {
+    let text: String = sources.iter().map(|path| source(path)).collect();
+    between(&text, "env = \"", "\"")
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn ours(names: impl Iterator<Item = String>) -> BTreeSet<String> {
+    names.filter(|name| name.starts_with("MILLRACE_")).collect()
+}
+
+#[test]
+fn a_function_is_given_what_it_reads_and_nothing_else() {
+    let template = template();
+    let common = template.at("/Globals/Function/Environment/Variables");
+    for function in FUNCTIONS {
+        let own = template.at(&format!(
+            "/Resources/{}/Properties/Environment/Variables",
+            function.id
+        ));
+        let given = [common, own].into_iter().filter_map(Value::as_object);
+        let given = ours(given.flat_map(|variables| variables.keys().cloned()));
+        assert_eq!(given, read_by(function.sources), "{}", function.id);
+    }
+}
+
+#[test]
+fn every_function_of_the_template_is_compared() {
+    let compared: BTreeSet<&str> = FUNCTIONS.iter().map(|function| function.id).collect();
+    let template = template();
+    let functions = template.resources_of("AWS::Serverless::Function");
+    assert_eq!(functions.into_keys().collect::<BTreeSet<_>>(), compared);
+}
+
+#[test]
+fn the_shared_options_are_those_a_function_uses() {
+    for function in FUNCTIONS {
+        let own = source(function.sources[0]);
+        assert_eq!(
+            own.contains("GatewayOptions"),
+            function.sources.contains(&GATEWAY),
+            "{}",
+            function.id
+        );
+    }
+}
+
+#[test]
+fn a_recorder_is_given_what_it_reads_and_nothing_else() {
+    let template = template();
+    let mut read = read_by(&["container/src"]);
+    // It has no flag, because other users can read an argv.
+    read.extend(
+        between(&source("container/src"), "PASSWORD_ENV: &str = \"", "\"")
+            .into_iter()
+            .map(str::to_owned),
+    );
+    for (name, why) in LEFT_TO_THE_RECORDER {
+        assert!(read.remove(name), "no recorder reads {name} ({why})");
+    }
+    for (id, task) in template.resources_of("AWS::ECS::TaskDefinition") {
+        let container = &task["Properties"]["ContainerDefinitions"][0];
+        let lists = [&container["Environment"], &container["Secrets"]];
+        let entries = lists.into_iter().filter_map(Value::as_array).flatten();
+        let given = ours(
+            entries
+                .filter_map(|entry| entry["Name"].as_str())
+                .map(str::to_owned),
+        );
+        assert_eq!(given, read, "{id}");
+    }
+}
+
+#[test]
+fn a_password_reaches_a_program_only_as_an_ecs_secret_or_by_name() {
+    let template = template();
+    let mut plain = Vec::new();
+    template::visit_objects(template.at("/Resources"), &mut |entries| {
+        plain.extend(
+            entries
+                .keys()
+                .filter(|name| name.starts_with("MILLRACE_"))
+                .cloned(),
+        );
+        let name = entries.get("Name").and_then(Value::as_str).unwrap_or_default();
+        if entries.contains_key("Value") {
+            plain.push(name.to_owned());
+        }
+        if name.contains("PASSWORD") {
+            assert!(entries.contains_key("ValueFrom"), "{name} is given in the clear");
+        }
+    });
+    let about_passwords: BTreeSet<&str> = plain
+        .iter()
+        .map(String::as_str)
+        .filter(|name| name.contains("PASSWORD"))
+        .collect();
+    assert_eq!(
+        about_passwords,
+        BTreeSet::from(["MILLRACE_GATEWAY_PASSWORD_PARAMETER"])
+    );
+}
+
+#[test]
+fn a_parameter_and_its_variable_bear_one_name() {
+    let template = template();
+    let mut compared = 0;
+    for function in FUNCTIONS {
+        let own = template.at(&format!(
+            "/Resources/{}/Properties/Environment/Variables",
+            function.id
+        ));
+        for (variable, value) in own.as_object().into_iter().flatten() {
+            let Some(parameter) = value["Ref"].as_str() else {
+                continue;
+            };
+            if template.section("Parameters").contains_key(parameter) {
+                assert_eq!(*variable, screaming(parameter), "{}", function.id);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 10, "only {compared} were compared");
+}
+
+/// `OfflineGrace` as `MILLRACE_OFFLINE_GRACE`.
+fn screaming(parameter: &str) -> String {
+    let mut name = "MILLRACE".to_owned();
+    for letter in parameter.chars() {
+        if letter.is_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}

@@ -1,0 +1,323 @@
+//! What a program may do on AWS is what it does, both ways.
+//!
+//! Three things are compared: the operations that the adapters in `crates/aws` call, found in their source; the list
+//! below of which program uses which of them on what; and the policies of the template. The emulated deployment runs
+//! the programs under these policies, which shows that nothing is missing here.
+
+use crate::{in_workspace, source, template};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something a role may do to a resource, such as `dynamodb:Scan` to `Channels`.
+type Grant = (String, String);
+
+/// A program, its role, the services it is compiled with, and what it does.
+struct Program {
+    role: &'static str,
+    /// The manifest that names the cargo features of `crates/aws`.
+    manifest: &'static str,
+    grants: &'static [(&'static str, &'static [&'static str])],
+}
+
+const ARCHIVE: &str = "Archive/*";
+const BY_TASK: &str = "Tasks/index/taskARN-index";
+const BY_END: &str = "Gaps/index/end-index";
+const ONE_TASK: &str = "ecs task/Cluster/*";
+const PASSWORD: &str = "ssm parameterGatewayPasswordParameter";
+
+const PROGRAMS: [Program; 4] = [
+    Program {
+        role: "DevicePollerRole",
+        manifest: "functions/device-poller/Cargo.toml",
+        grants: &[
+            ("dynamodb:Scan", &["Channels", "Tasks"]),
+            ("dynamodb:UpdateItem", &["Channels", "Control"]),
+            ("dynamodb:DeleteItem", &["Channels"]),
+            ("dynamodb:GetItem", &["Control"]),
+            ("ssm:GetParameter", &[PASSWORD]),
+            ("sns:Publish", &["AlertsTopic"]),
+        ],
+    },
+    Program {
+        role: "StreamDispatcherRole",
+        manifest: "functions/stream-dispatcher/Cargo.toml",
+        grants: &[
+            ("dynamodb:Scan", &["Channels", "Tasks"]),
+            ("dynamodb:Query", &[BY_TASK]),
+            ("dynamodb:UpdateItem", &["Tasks", "Control"]),
+            ("dynamodb:DeleteItem", &["Tasks"]),
+            ("dynamodb:GetItem", &["Control"]),
+            ("ecs:RunTask", &["RecorderTask", "TransformTask"]),
+            ("ecs:ListTasks", &["*"]),
+            ("ecs:DescribeTasks", &[ONE_TASK]),
+            ("ecs:StopTask", &[ONE_TASK]),
+            ("sns:Publish", &["AlertsTopic"]),
+        ],
+    },
+    Program {
+        role: "HealthCheckRole",
+        manifest: "functions/health-check/Cargo.toml",
+        grants: &[
+            ("dynamodb:Scan", &["Channels", "Tasks"]),
+            ("dynamodb:Query", &[BY_END]),
+            ("dynamodb:GetItem", &["Control"]),
+            ("dynamodb:UpdateItem", &["Control"]),
+            ("ssm:GetParameter", &[PASSWORD]),
+            ("sns:Publish", &["AlertsTopic"]),
+        ],
+    },
+    Program {
+        role: "RecorderRole",
+        manifest: "container/Cargo.toml",
+        grants: &[
+            ("dynamodb:Query", &[BY_TASK, BY_END]),
+            ("dynamodb:GetItem", &["Tasks", "Control"]),
+            ("dynamodb:UpdateItem", &["Tasks", "Control"]),
+            ("dynamodb:PutItem", &["Gaps"]),
+            ("s3:PutObject", &[ARCHIVE]),
+            ("s3:GetObject", &[ARCHIVE]),
+            ("sns:Publish", &["AlertsTopic"]),
+        ],
+    },
+];
+
+/// What is done in a program's name, or comes with one of its calls; none of it is an operation the program calls.
+const COMES_WITH: [(&str, &str); 9] = [
+    ("logs:CreateLogStream", "Lambda and ECS carry the log"),
+    ("logs:PutLogEvents", "Lambda and ECS carry the log"),
+    ("kms:Decrypt", "SSM decrypts the password with the caller's right"),
+    ("dynamodb:DescribeStream", "Lambda reads the stream"),
+    ("dynamodb:GetRecords", "Lambda reads the stream"),
+    ("dynamodb:GetShardIterator", "Lambda reads the stream"),
+    ("dynamodb:ListStreams", "Lambda reads the stream"),
+    ("sqs:SendMessage", "Lambda sends what failed to the queue"),
+    ("ecs:TagResource", "RunTask tags what it starts"),
+];
+const PASSES_ROLE: &str = "iam:PassRole";
+
+/// What only the command `millrace` does, with the rights of who calls it: it lists segments, and deletes old ones.
+const OF_THE_COMMAND_LINE: [&str; 2] = ["s3:ListBucket", "s3:DeleteObject"];
+
+/// The action an operation needs, where it is not the operation's own name: Service Authorization Reference, Amazon S3.
+fn action(service: &str, operation: &str) -> String {
+    match (service, operation) {
+        ("s3", "head_object") => "s3:GetObject".to_owned(),
+        ("s3", "list_objects_v2") => "s3:ListBucket".to_owned(),
+        ("s3", "delete_objects") => "s3:DeleteObject".to_owned(),
+        (service, operation) => {
+            let words = operation
+                .split('_')
+                .map(|word| word[..1].to_uppercase() + &word[1..]);
+            format!("{service}:{}", words.collect::<String>())
+        }
+    }
+}
+
+/// The operations of a service that its adapter calls. The SDK has one module an operation, named like the method.
+fn actions_of_adapter(service: &str) -> BTreeSet<String> {
+    let code: String = [
+        format!("crates/aws/src/{service}"),
+        format!("crates/aws/src/{service}.rs"),
+    ]
+    .iter()
+    .filter(|path| in_workspace(path).exists())
+    .map(|path| source(path))
+    .collect();
+    assert!(
+        code.contains(&format!("aws_sdk_{service}")),
+        "{service} has no adapter"
+    );
+    let operations = sdk_operations(service);
+    let called = operations.into_iter().filter(|operation| {
+        let builder: String = action("", operation)[1..].to_owned() + "InputBuilder::default()";
+        code.contains(&format!(".{operation}()")) || code.contains(&builder)
+    });
+    called.map(|operation| action(service, &operation)).collect()
+}
+
+fn sdk_operations(service: &str) -> BTreeSet<String> {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .manifest_path(in_workspace("Cargo.toml"))
+        .features(cargo_metadata::CargoOpt::AllFeatures)
+        .other_options([
+            "--locked".to_owned(),
+            "--filter-platform".to_owned(),
+            "host-tuple".to_owned(),
+        ])
+        .exec()
+        .expect("cargo describes the workspace");
+    let name = format!("aws-sdk-{service}");
+    let package = metadata
+        .packages
+        .iter()
+        .find(|package| package.name.as_str() == name);
+    let manifest = &package
+        .unwrap_or_else(|| panic!("{name} is not used"))
+        .manifest_path;
+    let folder = manifest.with_file_name("src").join("operation");
+    let entries = std::fs::read_dir(folder).expect("the SDK's source is there");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
+        .collect()
+}
+
+/// Everything the role's own policies allow.
+fn granted(role: &str) -> BTreeSet<Grant> {
+    let template = template();
+    let mut grants = BTreeSet::new();
+    template::visit_objects(
+        template.at(&format!("/Resources/{role}/Properties/Policies")),
+        &mut |statement| {
+            let Some(actions) = statement.get("Action") else {
+                return;
+            };
+            assert_eq!(statement["Effect"], "Allow", "{role}");
+            for action in list(actions) {
+                let action = action.as_str().expect("an action is text");
+                assert!(!action.contains('*'), "{role} may do {action}");
+                for resource in list(&statement["Resource"]) {
+                    grants.insert((action.to_owned(), short(resource)));
+                }
+            }
+        },
+    );
+    grants
+}
+
+fn list(value: &Value) -> Vec<&Value> {
+    value
+        .as_array()
+        .map_or_else(|| vec![value], |items| items.iter().collect())
+}
+
+/// A resource without the parts that every ARN has: `Tasks`, `Tasks/index/taskARN-index`, `ecs task/Cluster/*`.
+fn short(resource: &Value) -> String {
+    let text = resource
+        .as_str()
+        .or(resource["Ref"].as_str())
+        .or(resource["Fn::GetAtt"].as_str());
+    let text = text
+        .or(resource["Fn::Sub"].as_str())
+        .expect("a resource is text, Ref, GetAtt or Sub");
+    let everywhere = "arn:${AWS::Partition}:";
+    let text = text
+        .replace(everywhere, "")
+        .replace(":${AWS::Region}:${AWS::AccountId}:", " ");
+    text.replace("${", "").replace('}', "").replace(".Arn", "")
+}
+
+#[test]
+fn a_program_may_do_what_it_does_and_nothing_else() {
+    for program in PROGRAMS {
+        let mut allowed = granted(program.role);
+        allowed.retain(|(action, _)| {
+            action != PASSES_ROLE && !COMES_WITH.iter().any(|(with, _)| with == action)
+        });
+        let does: BTreeSet<Grant> = program
+            .grants
+            .iter()
+            .flat_map(|(action, on)| on.iter().map(|on| ((*action).to_owned(), (*on).to_owned())))
+            .collect();
+        assert_eq!(allowed, does, "{}", program.role);
+    }
+}
+
+#[test]
+fn every_operation_of_an_adapter_is_some_programs_and_every_programs_is_an_adapters() {
+    let mut of_programs: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let actions = PROGRAMS
+        .iter()
+        .flat_map(|program| program.grants)
+        .map(|(action, _)| *action);
+    for action in actions.chain(OF_THE_COMMAND_LINE) {
+        let service = action.split(':').next().expect("an action names its service");
+        of_programs.entry(service).or_default().insert(action.to_owned());
+    }
+    for (service, actions) in of_programs {
+        assert_eq!(actions, actions_of_adapter(service), "{service}");
+    }
+}
+
+#[test]
+fn a_program_is_compiled_with_the_services_it_may_use() {
+    for program in PROGRAMS {
+        let services: BTreeSet<&str> = program
+            .grants
+            .iter()
+            .filter_map(|(action, _)| action.split(':').next())
+            .collect();
+        let manifest = source(program.manifest);
+        let known = ["dynamodb", "ecs", "s3", "sns", "ssm"];
+        let compiled = known.iter().filter(|service| {
+            manifest.contains(&format!("\"aws/{service}\""))
+                || manifest
+                    .lines()
+                    .any(|line| line.starts_with("aws = ") && line.contains(&format!("\"{service}\"")))
+        });
+        assert_eq!(
+            compiled.copied().collect::<BTreeSet<_>>(),
+            services,
+            "{}",
+            program.manifest
+        );
+    }
+}
+
+#[test]
+fn a_role_is_passed_only_to_tasks_and_only_the_two_they_have() {
+    let passed: BTreeSet<Grant> = PROGRAMS
+        .iter()
+        .flat_map(|program| granted(program.role))
+        .filter(|(action, _)| action == PASSES_ROLE)
+        .collect();
+    let roles = ["RecorderExecutionRole", "RecorderRole"];
+    assert_eq!(
+        passed,
+        roles.map(|role| (PASSES_ROLE.to_owned(), role.to_owned())).into()
+    );
+    let policies = template()
+        .at("/Resources/StreamDispatcherRole/Properties/Policies")
+        .to_string();
+    assert!(policies.contains(r#""iam:PassedToService":"ecs-tasks.amazonaws.com""#));
+}
+
+/// An action on `*` is allowed only where AWS knows no narrower resource, and each has its reason in the template.
+#[test]
+fn only_what_has_no_resource_is_allowed_on_all() {
+    let template = template();
+    let mut on_all = BTreeSet::new();
+    template::visit_objects(template.at("/Resources"), &mut |statement| {
+        if statement.get("Effect") == Some(&"Allow".into()) && statement.get("Resource") == Some(&"*".into())
+        {
+            on_all.extend(
+                list(&statement["Action"])
+                    .iter()
+                    .filter_map(|action| action.as_str())
+                    .map(str::to_owned),
+            );
+        }
+    });
+    let expected = [
+        "dynamodb:ListStreams",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+        "ecr:GetAuthorizationToken",
+        "ecs:ListTasks",
+    ];
+    assert_eq!(on_all, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn no_arn_and_no_service_is_bound_to_one_partition() {
+    let text = source("template.yaml");
+    assert!(!text.contains("arn:aws:"), "an ARN of the partition aws");
+    assert!(
+        !text.contains("ec2.amazonaws.com"),
+        "EC2 has another name in aws-cn"
+    );
+}

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e lint lint-template build deploy image-push
+.PHONY: help demo test e2e lint lint-template build deploy image image-test image-push
 
 DEMO_SECONDS ?= 60
 
@@ -27,6 +27,7 @@ e2e: ## deploys template, functions and image into an emulator of AWS, and puts 
 	scripts/ministack.sh install
 	scripts/engine.sh install
 	scripts/image.sh $(docker_here)
+	scripts/image-test.sh $(docker_here)
 	scripts/sam.sh sam build --parameter-overrides Architecture=$(lambda_here) --build-dir .cache/e2e/build
 	cargo run --locked --quiet -p e2e -- --template .cache/e2e/build/template.yaml --image millrace-recorder:$(docker_here)
 
@@ -44,6 +45,15 @@ build: ## the Lambda functions, for the Architecture of samconfig.toml or of ARC
 
 deploy: build ## a stack; asks what it needs to know, and remembers it in samconfig.toml
 	scripts/sam.sh sam deploy $(if $(wildcard samconfig.toml),,--guided --capabilities CAPABILITY_IAM)
+
+image: ## the recorder's images, for both architectures or for ARCHS=amd64|arm64
+	scripts/need.sh cargo=cargo cc=gcc python3=python3
+	scripts/engine.sh install
+	scripts/image.sh $(ARCHS)
+
+image-test: ## builds this machine's images and runs them as ECS does
+	$(MAKE) image ARCHS=$(docker_here)
+	scripts/image-test.sh $(docker_here)
 
 image-push: ## the recorder's images into the repository of STACK=name, as TAG=tag or the one the stack wants
 	scripts/need.sh cargo=cargo cc=gcc python3=python3

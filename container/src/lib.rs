@@ -119,6 +119,9 @@ where
     Ok(context.summary())
 }
 
+/// Who waits for the end of a rejection looks less often than assignments are read: it takes a person, or a poll.
+const PULLS_PER_LOOK: u32 = 3;
+
 /// Everything that goes on beside recording, for ever.
 async fn serve<T, A, L>(context: &Arc<Context>, table: &T, archive: &A, alerts: &L) -> Infallible
 where
@@ -128,14 +131,16 @@ where
 {
     let Config {
         task,
+        pull_interval,
         heartbeat_interval,
         ..
     } = &context.config;
+    let look_again = *pull_interval * PULLS_PER_LOOK;
     tokio::select! {
         never = uploader::upload(context, archive) => never,
         never = gaps::deliver(&context.journal, table, &context.hurry) => never,
         never = board::beat(&context.board, table, task, *heartbeat_interval) => never,
-        never = word::listen(&context.word, table) => never,
+        never = word::listen(&context.word, table, look_again) => never,
         never = health::promise(context) => never,
         never = troubles::tell(&context.troubles, alerts) => never,
         never = estates::watch(context) => never,

@@ -28,8 +28,6 @@ use tokio::time::{Instant, sleep, timeout};
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A look serves all attempts of so long: the channels of one recorder that lose the gateway together.
 const FRESH_FOR: Duration = Duration::from_secs(5);
-/// How often somebody who was refused or held back looks whether that is over.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What this process has seen of the gateway's opinion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -205,8 +203,9 @@ impl Word {
     }
 }
 
-/// Looks when somebody asks, says what there is to say, and looks again while somebody is waiting; for ever.
-pub(crate) async fn listen<T: ControlTable>(word: &Word, table: &T) -> Infallible {
+/// Looks when somebody asks, says what there is to say, and looks again every so often while somebody was refused or
+/// held back; for ever.
+pub(crate) async fn listen<T: ControlTable>(word: &Word, table: &T, again: Duration) -> Infallible {
     loop {
         tokio::select! {
             () = word.asked.notified() => {
@@ -215,7 +214,7 @@ pub(crate) async fn listen<T: ControlTable>(word: &Word, table: &T) -> Infallibl
                     continue;
                 }
             }
-            () = sleep(LOOK_AGAIN) => {
+            () = sleep(again) => {
                 if !word.waits() {
                     continue;
                 }
@@ -251,6 +250,8 @@ mod tests {
     use domain::fakes::{FakeTables, Weather};
     use jiff::SignedDuration;
 
+    const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
     fn rejection(by: &str, version: Option<u64>) -> Rejection {
         Rejection {
             version,
@@ -264,7 +265,7 @@ mod tests {
     async fn with<R>(word: &Word, tables: &FakeTables, work: impl Future<Output = R>) -> R {
         tokio::select! {
             result = work => result,
-            never = listen(word, tables) => match never {},
+            never = listen(word, tables, LOOK_AGAIN) => match never {},
         }
     }
 

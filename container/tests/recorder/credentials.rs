@@ -3,7 +3,9 @@
 use crate::bed::{Bed, channel, eventually};
 use domain::GapCause;
 use domain::alert::Severity;
+use domain::credentials::{self, Rejection};
 use domain::ports::TasksTable;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use simulator::rtsp::StreamSpec;
 use std::net::SocketAddr;
@@ -141,4 +143,45 @@ async fn the_right_password_of_one_channel_resolves_the_alert() {
     };
     eventually("people are told that it is over", resolved).await;
     running.stops().await;
+}
+
+#[tokio::test]
+async fn what_another_recorder_found_out_is_not_tried_until_a_poll_could_log_in() {
+    let bed = Bed::with(&[StreamSpec::default()]).await;
+    let rejection = Rejection {
+        version: None,
+        since: Timestamp::now(),
+        by: "recorder another".to_owned(),
+        locked_until: None,
+    };
+    credentials::reject(&bed.tables, &rejection).await.unwrap();
+    bed.assign(&bed.assignment(1, 1)).await;
+    let running = bed.run().await;
+    let is_held_back = async || {
+        let row = bed.tables.assignment(&channel(1)).await.unwrap().unwrap();
+        row.heartbeat
+            .last_error
+            .is_some_and(|error| error.starts_with("not tried:"))
+    };
+    eventually("the recorder says that it does not try", is_held_back).await;
+    credentials::accept(&bed.tables, &rejection).await.unwrap();
+    bed.records(1).await;
+    running.stops().await;
+}
+
+#[tokio::test]
+async fn a_recorder_that_was_refused_ends_when_another_password_is_right() {
+    let gateway = Rejecting::start().await;
+    let bed = Bed::with(&[]).await;
+    let mut assignment = bed.assignment(1, 1);
+    assignment.media_url = format!("rtsp://{}/dac", gateway.addr);
+    bed.assign(&assignment).await;
+    let running = bed.run().await;
+    let said = async || credentials::rejected(&bed.tables).await.unwrap();
+    eventually("the others are told", async || said().await.is_some()).await;
+    credentials::accept(&bed.tables, &said().await.unwrap())
+        .await
+        .unwrap();
+    running.ends().await;
+    assert_eq!(gateway.tries(), 1);
 }

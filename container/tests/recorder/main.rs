@@ -15,6 +15,8 @@ mod emulator;
 #[cfg(test)]
 mod footage;
 #[cfg(test)]
+mod lag;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod process;

@@ -26,6 +26,8 @@ pub struct Memory {
     pub looked_at: Option<Timestamp>,
     /// The steps taken, oldest first, as long as they are remembered.
     pub tried: Vec<Try>,
+    /// The version of the password that it refused, until everybody could be told.
+    pub refused_version: Option<u64>,
     /// What people were told of standing troubles.
     pub watch: Watch,
     /// Alerts not delivered yet.

@@ -1,6 +1,6 @@
 //! One look at the gateway from all sides but the archive's.
 
-use super::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look};
+use super::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look, Memory};
 use crate::credentials::{self, Rejection};
 use crate::device::DeviceStatus;
 use crate::instance::{Instance, InstanceState, StatusCheck};
@@ -19,6 +19,7 @@ pub(super) async fn look<H, C, T, L>(
     policy: &LadderPolicy,
     site: Site<'_, H, C, T, L>,
     role: &Role,
+    memory: &mut Memory,
     archive: ArchiveLook,
     now: Timestamp,
 ) -> Result<Look, PortError>
@@ -27,13 +28,18 @@ where
     C: Connect,
     T: ControlTable,
 {
+    tell_refusal(policy, site, memory, now).await;
     let rejection = credentials::rejected(site.table).await?;
     let forbidden = rejection
         .as_ref()
         .filter(|rejection| rejection.forbids(policy.password_version, now));
     let (endpoint, devices) = match forbidden {
         Some(rejection) => (EndpointLook::ShutOut(rejection.to_string()), DevicesLook::Unknown),
-        None => look_inside(policy, site, role, rejection.as_ref(), now).await?,
+        None if memory.refused_version == Some(policy.password_version) => {
+            let why = "it refused this password, which could not be told to all yet".to_owned();
+            (EndpointLook::ShutOut(why), DevicesLook::Unknown)
+        }
+        None => look_inside(policy, site, role, memory, rejection.as_ref(), now).await?,
     };
     let instance = match site.host.list_instances().await {
         Err(_) => InstanceLook::Unknown,
@@ -54,6 +60,7 @@ async fn look_inside<H, C, T, L>(
     policy: &LadderPolicy,
     site: Site<'_, H, C, T, L>,
     role: &Role,
+    memory: &mut Memory,
     rejection: Option<&Rejection>,
     now: Timestamp,
 ) -> Result<(EndpointLook, DevicesLook), PortError>
@@ -75,8 +82,14 @@ where
                 return unseen(EndpointLook::Stranger(who));
             }
         }
-        Ok(answer @ (LogIn::Rejected { .. } | LogIn::Locked { .. })) => {
-            let rejection = rejection_of(policy, &answer, now);
+        Ok(LogIn::Rejected { .. }) => {
+            memory.refused_version = Some(policy.password_version);
+            tell_refusal(policy, site, memory, now).await;
+            return unseen(EndpointLook::ShutOut(rejection_of(policy, None, now).to_string()));
+        }
+        Ok(LogIn::Locked { locked_for }) => {
+            let until = now.saturating_add(locked_for.unwrap_or(policy.lock_wait)).ok();
+            let rejection = rejection_of(policy, until, now);
             credentials::reject(site.table, &rejection).await?;
             return unseen(EndpointLook::ShutOut(rejection.to_string()));
         }
@@ -98,12 +111,27 @@ where
     Ok((EndpointLook::Well, devices))
 }
 
-/// What the next ones shall know who would try the password.
-fn rejection_of(policy: &LadderPolicy, answer: &LogIn, now: Timestamp) -> Rejection {
-    let locked_until = match answer {
-        LogIn::Accepted(_) | LogIn::Rejected { .. } => None,
-        LogIn::Locked { locked_for } => now.saturating_add(locked_for.unwrap_or(policy.lock_wait)).ok(),
-    };
+/// Tells everybody who would try the password that it was refused. While that fails, the ladder's own memory keeps
+/// it: what nobody remembers is tried again, and a few more tries lock the account.
+async fn tell_refusal<H, C, T, L>(
+    policy: &LadderPolicy,
+    site: Site<'_, H, C, T, L>,
+    memory: &mut Memory,
+    now: Timestamp,
+) where
+    T: ControlTable,
+{
+    if memory.refused_version != Some(policy.password_version) {
+        memory.refused_version = None;
+        return;
+    }
+    let told = credentials::reject(site.table, &rejection_of(policy, None, now)).await;
+    if told.is_ok() {
+        memory.refused_version = None;
+    }
+}
+
+fn rejection_of(policy: &LadderPolicy, locked_until: Option<Timestamp>, now: Timestamp) -> Rejection {
     Rejection {
         version: Some(policy.password_version),
         since: now,

@@ -67,8 +67,9 @@ where
         return Ok(());
     };
     let replacing = recover::is_replacing(site.table).await?;
-    let look = look(policy, site, &role, archive, now).await?;
-    let plan = plan(policy, &kept.value, &role.instance_id, replacing, &look, now);
+    let mut memory = kept.value.clone();
+    let look = look(policy, site, &role, &mut memory, archive, now).await?;
+    let plan = plan(policy, &memory, &role.instance_id, replacing, &look, now);
     report.symptom = look.symptom(policy);
     report.shut_out = matches!(look.endpoint, EndpointLook::ShutOut(_));
     report.reason.clone_from(&plan.reason);

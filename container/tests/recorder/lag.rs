@@ -32,7 +32,7 @@ impl TasksTable for Lagging {
     async fn assignments_of(&self, task: &TaskArn) -> Result<Vec<AssignmentRow>, PortError> {
         let nth = self.lists.fetch_add(1, Ordering::Relaxed) + 1;
         let mut rows = self.tables.assignments_of(task).await?;
-        rows.retain(|_| nth % LAGS_EVERY != 0);
+        rows.retain(|_| !nth.is_multiple_of(LAGS_EVERY));
         Ok(rows)
     }
 

@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 /// The name of the control item that remembers what people were told.
 pub const ITEM: &str = "freshness";
 
+/// What people are told of: a recorder's own `archive` is another trouble.
+const SUBJECT: &str = "new segments";
+
 /// What a new segment may take beyond two segment lengths: a recorder's start, a reconnect, an upload of the spool.
 pub const SLACK_DEFAULT: SignedDuration = SignedDuration::from_mins(2);
 
@@ -167,7 +170,7 @@ fn silence(gateway: &GatewayAnswer) -> Option<Trouble> {
 
 fn unreadable(error: &PortError) -> Trouble {
     Trouble {
-        subject: "archive".into(),
+        subject: SUBJECT.into(),
         severity: Severity::Critical,
         text: format!(
             "nobody can tell whether video is being kept, the tables cannot be read: {}",
@@ -189,7 +192,7 @@ async fn staleness<T: GapsTable>(table: &T, freshness: &Freshness, now: Timestam
         examples.push(format!("{key} for {} s ({because})", age.as_secs()));
     }
     Some(Trouble {
-        subject: "archive".into(),
+        subject: SUBJECT.into(),
         severity: Severity::Critical,
         text: format!(
             "{} of {} channels whose device is there have no new segment: {}{}. Look at their recorders' logs",

@@ -4,37 +4,16 @@
 //! polls again; Lambda's retries would come in between and only ask a gateway in trouble more often. What does fail the
 //! invocation is a program that cannot work at all: a panic, or no time left.
 
+mod config;
+
 use aws::dynamodb::Tables;
 use aws::ssm::Parameters;
 use clap::Parser;
-use domain::poll::{PollPolicy, Report, poll};
-use domain::settings::RecordingSettings;
-use jiff::SignedDuration;
+use config::Config;
+use domain::poll::{Report, poll};
 use lambda::metrics::{Metrics, gateway_traffic};
-use lambda::{Door, GatewayOptions, Invocation, Outbox, Stack, run};
+use lambda::{Door, Invocation, Outbox, run};
 use serde_json::Value;
-use std::num::NonZeroU32;
-
-#[derive(Debug, Parser)]
-#[command(version, about)]
-struct Config {
-    #[command(flatten)]
-    stack: Stack,
-    #[command(flatten)]
-    gateway: GatewayOptions,
-    /// A channel is forgotten when its device has been missing this long, such as `5m`
-    #[arg(long, env = "MILLRACE_OFFLINE_GRACE", default_value = "5m")]
-    offline_grace: SignedDuration,
-    /// Removals of more than this percentage of the channels at once wait for a person
-    #[arg(long, env = "MILLRACE_MASS_REMOVAL_PERCENT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=100))]
-    mass_removal_percent: u32,
-    /// Length of a segment in seconds, for channels without settings of their own
-    #[arg(long, env = "MILLRACE_SEGMENT", default_value_t = domain::settings::SEGMENT_SECONDS_DEFAULT)]
-    segment: NonZeroU32,
-    /// Records the cameras of door terminals too
-    #[arg(long, env = "MILLRACE_RECORD_ACCESS_CONTROL", default_value_t = false, action = clap::ArgAction::Set)]
-    record_access_control: bool,
-}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -53,21 +32,6 @@ async fn main() -> anyhow::Result<()> {
         Ok(Value::Null)
     })
     .await
-}
-
-impl Config {
-    fn policy(&self) -> PollPolicy {
-        PollPolicy {
-            offline_grace: self.offline_grace,
-            mass_removal_percent: self.mass_removal_percent,
-            record_access_control: self.record_access_control,
-            settings: RecordingSettings {
-                segment_seconds: self.segment,
-                ..RecordingSettings::default()
-            },
-            ..PollPolicy::default()
-        }
-    }
 }
 
 fn measure(report: &Report) -> Metrics {

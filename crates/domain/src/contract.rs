@@ -16,6 +16,7 @@ pub mod control;
 pub mod episodes;
 pub mod gaps;
 pub mod host;
+pub mod machines;
 pub mod sweep;
 pub mod tasks;
 
@@ -76,6 +77,18 @@ macro_rules! contract {
             an_episode_read_stale_is_not_written,
             an_episode_read_stale_is_not_deleted,
             an_episode_deleted_twice_is_no_error,
+        ]);
+    };
+    (machines, $with:ident) => {
+        $crate::contract!(@tests machines, $with, [
+            a_token_names_one_instance,
+            an_instance_that_is_gone_stays_gone,
+            stopping_twice_is_no_error,
+            an_image_token_names_one_image,
+            an_image_deleted_twice_is_no_error,
+            the_address_moves_only_from_where_it_was_seen,
+            every_stay_of_the_address_has_its_own_name,
+            the_address_of_an_instance_that_is_gone_is_nowhere,
         ]);
     };
     (control, $with:ident) => {

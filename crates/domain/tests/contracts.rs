@@ -1,6 +1,6 @@
 //! The fakes keep the ports' promises, so that what a storm proves on them is worth something.
 
-use domain::fakes::{FakeArchive, FakeTables, FakeTasks, Weather};
+use domain::fakes::{FakeArchive, FakeHost, FakeTables, FakeTasks, Weather};
 
 fn with_fake(promise: &impl AsyncFn(&FakeTables)) {
     futures::executor::block_on(promise(&FakeTables::new(Weather::calm())));
@@ -24,3 +24,9 @@ fn with_archive(promise: &impl AsyncFn(&FakeArchive)) {
 
 domain::contract!(archive, with_archive);
 domain::contract!(sweep, with_archive);
+
+fn with_fake_machines(promise: &impl AsyncFn(&FakeHost)) {
+    futures::executor::block_on(promise(&FakeHost::new(Weather::calm())));
+}
+
+domain::contract!(machines, with_fake_machines);

@@ -1,25 +1,18 @@
+mod world;
+
 use super::{Software, Weather};
 use crate::id::{ImageId, InstanceId};
-use crate::instance::{Image, ImageState, Instance, InstanceState, StatusCheck};
+use crate::instance::{Image, ImageState, Instance, InstanceState};
 use crate::ports::{
     AddressLook, Held, Images, Instances, Moved, NewInstance, PortError, Power, PublicAddress, Source,
 };
-use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, VecDeque};
+use jiff::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use world::{Copy, LAG_TICKS, Machine, Seen, State};
 
 /// The public address and the endpoint behind it.
 const ADDRESS: &str = "192.0.2.10";
 const PUBLIC: &str = "http://192.0.2.10";
-
-/// How long things take.
-const BOOT: SignedDuration = SignedDuration::from_secs(30);
-const CHECKS: SignedDuration = SignedDuration::from_secs(60);
-const STOP: SignedDuration = SignedDuration::from_secs(20);
-const COPY: SignedDuration = SignedDuration::from_mins(5);
-
-/// A lagging look shows the world as it was up to so many ticks ago.
-const LAG_TICKS: usize = 2;
 
 /// A host that runs gateways in name only. Time passes at [`FakeHost::set_now`]. As on EC2 a launch token names one
 /// instance for ever, looks lag in bad weather, and moving the address is two calls of which the second may be lost.
@@ -30,67 +23,12 @@ pub struct FakeHost {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug)]
-struct State {
-    now: Timestamp,
-    seen: Seen,
-    before: VecDeque<Seen>,
-    machines: BTreeMap<InstanceId, Machine>,
-    copies: BTreeMap<ImageId, Copy>,
-    launched: u64,
-    copied: u64,
-    stays: u64,
-    doom: bool,
-    stick: bool,
-    refusing: bool,
-    blocked: bool,
-}
-
-/// What looks show.
-#[derive(Debug, Clone, Default)]
-struct Seen {
-    instances: BTreeMap<InstanceId, Instance>,
-    images: BTreeMap<ImageId, Image>,
-    held: Option<Held>,
-}
-
-/// What an instance really is.
-#[derive(Debug)]
-struct Machine {
-    changed_at: Timestamp,
-    software: Software,
-    broken_software: bool,
-    broken_hardware: bool,
-    doomed: bool,
-}
-
-#[derive(Debug)]
-struct Copy {
-    token: String,
-    software: Software,
-    stuck: bool,
-}
-
 impl FakeHost {
     /// A host without instances and images, at time zero.
     pub fn new(weather: Weather) -> Self {
-        let state = State {
-            now: Timestamp::UNIX_EPOCH,
-            seen: Seen::default(),
-            before: VecDeque::new(),
-            machines: BTreeMap::new(),
-            copies: BTreeMap::new(),
-            launched: 0,
-            copied: 0,
-            stays: 0,
-            doom: false,
-            stick: false,
-            refusing: false,
-            blocked: false,
-        };
         Self {
             weather,
-            state: Arc::new(Mutex::new(state)),
+            state: Arc::new(Mutex::new(State::new())),
         }
     }
 
@@ -254,146 +192,6 @@ impl FakeHost {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn pass(&mut self, now: Timestamp) {
-        self.before.push_back(self.seen.clone());
-        if self.before.len() > LAG_TICKS {
-            self.before.pop_front();
-        }
-        self.now = now;
-        for (id, instance) in &mut self.seen.instances {
-            if let Some(machine) = self.machines.get_mut(id) {
-                machine.pass(instance, now);
-            }
-        }
-        for (id, image) in &mut self.seen.images {
-            let stuck = self.copies.get(id).is_none_or(|copy| copy.stuck);
-            let done = now.duration_since(image.taken_at) >= COPY;
-            if image.state == ImageState::Pending && done && !stuck {
-                image.state = ImageState::Usable;
-            }
-        }
-    }
-
-    fn answers(&self, instance: &InstanceId) -> bool {
-        let running = self
-            .seen
-            .instances
-            .get(instance)
-            .is_some_and(|instance| instance.state == InstanceState::Running);
-        let machine = self.machines.get(instance);
-        running
-            && machine.is_some_and(|machine| {
-                !machine.broken_hardware && !machine.broken_software && machine.software.answers(self.now)
-            })
-    }
-
-    fn launch(&mut self, token: Option<String>, mut software: Software) -> InstanceId {
-        self.launched += 1;
-        let id = InstanceId::new(format!("i-{:03}", self.launched));
-        let instance = Instance {
-            id: id.clone(),
-            state: InstanceState::Starting,
-            system: StatusCheck::Pending,
-            software: StatusCheck::Pending,
-            endpoint: Some(format!("http://{id}")),
-            launched_at: self.now,
-            token,
-        };
-        software.boot(self.now);
-        let machine = Machine {
-            changed_at: self.now,
-            software,
-            broken_software: false,
-            broken_hardware: self.doom,
-            doomed: self.doom,
-        };
-        self.seen.instances.insert(id.clone(), instance);
-        self.machines.insert(id.clone(), machine);
-        id
-    }
-
-    fn power(&mut self, id: &InstanceId, power: Power) -> Result<(), PortError> {
-        let (Some(instance), Some(machine)) = (self.seen.instances.get_mut(id), self.machines.get_mut(id))
-        else {
-            return Err(PortError::refused("powering an instance", "there is none"));
-        };
-        match (instance.state, power) {
-            (InstanceState::Gone, _) => {
-                return Err(PortError::refused("powering an instance", "it is gone"));
-            }
-            (InstanceState::Running, Power::Reboot) => {
-                machine.broken_software = false;
-                machine.software.boot(self.now);
-            }
-            (InstanceState::Starting | InstanceState::Running, Power::Stop) => {
-                instance.state = InstanceState::Stopping;
-                machine.changed_at = self.now;
-            }
-            (InstanceState::Stopped, Power::Start) => {
-                instance.state = InstanceState::Starting;
-                instance.system = StatusCheck::Pending;
-                instance.software = StatusCheck::Pending;
-                machine.changed_at = self.now;
-                machine.broken_hardware = machine.doomed;
-                machine.broken_software = false;
-                machine.software.boot(self.now);
-            }
-            (
-                InstanceState::Starting
-                | InstanceState::Running
-                | InstanceState::Stopping
-                | InstanceState::Stopped,
-                Power::Reboot | Power::Stop | Power::Start,
-            ) => {}
-        }
-        Ok(())
-    }
-
-    fn terminate(&mut self, id: &InstanceId) {
-        if let Some(instance) = self.seen.instances.get_mut(id) {
-            instance.state = InstanceState::Gone;
-        }
-        if self.seen.held.as_ref().is_some_and(|held| held.instance == *id) {
-            self.seen.held = None;
-        }
-    }
-
-    fn place(&mut self, to: Option<&InstanceId>) {
-        self.stays += 1;
-        self.seen.held = to.map(|instance| Held {
-            instance: instance.clone(),
-            stay: format!("stay-{}", self.stays),
-        });
-    }
-}
-
-impl Machine {
-    fn pass(&mut self, instance: &mut Instance, now: Timestamp) {
-        let elapsed = now.duration_since(self.changed_at);
-        match instance.state {
-            InstanceState::Starting if elapsed >= BOOT => instance.state = InstanceState::Running,
-            InstanceState::Stopping if elapsed >= STOP => instance.state = InstanceState::Stopped,
-            InstanceState::Starting
-            | InstanceState::Running
-            | InstanceState::Stopping
-            | InstanceState::Stopped
-            | InstanceState::Gone => {}
-        }
-        if instance.state == InstanceState::Running && elapsed >= CHECKS {
-            let verdict = |broken| {
-                if broken {
-                    StatusCheck::Failed
-                } else {
-                    StatusCheck::Passed
-                }
-            };
-            instance.system = verdict(self.broken_hardware);
-            instance.software = verdict(self.broken_software || self.broken_hardware);
-        }
     }
 }
 

@@ -45,7 +45,7 @@ impl FakeAdmin {
     ) -> Result<R, PortError> {
         let ask = || {
             let answer = self.site.host.with_software(&self.endpoint, act);
-            answer.unwrap_or_else(|| Err(PortError::unknown(doing, "nobody answers")))
+            answer.unwrap_or_else(|| Err(PortError::throttled(doing, "no connection")))
         };
         self.site.weather.call(doing, ask).await?
     }

@@ -105,7 +105,10 @@ fn well(policy: &LadderPolicy, mut after: Memory, now: Timestamp) -> Plan {
     if after.well_looks < policy.recover_looks {
         return done(after, "it seems well again");
     }
-    after.outbox.push(tell::recovered(&after.tried, since, now));
+    // Who was not told of the illness need not hear of its end.
+    if after.tried.iter().any(|tried| tried.at >= since) {
+        after.outbox.push(tell::recovered(&after.tried, since, now));
+    }
     after.ill_since = None;
     after.well_looks = 0;
     after.looked_at = None;

@@ -129,7 +129,7 @@ fn note(memory: &mut Memory, action: Action, done: &Result<(), PortError>) {
     };
     tried.outcome = match (done, action) {
         (Ok(()), _) => Outcome::Taken,
-        (Err(error @ PortError::Unknown { .. }), Action::Restart)
+        (Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })), Action::Restart)
             if memory.symptom == Some(Symptom::Silent) =>
         {
             Outcome::Failed(error.chain())

@@ -8,7 +8,8 @@ pub trait GatewayAdmin: Send + Sync {
     /// locks, so callers count.
     ///
     /// # Errors
-    /// No answer that tells. A password that was refused is an answer.
+    /// No answer that tells; a password that was refused is an answer. [`PortError::Throttled`] when the gateway was
+    /// surely not reached, so that no try was spent.
     fn log_in(&self, with: Credential) -> impl Future<Output = Result<LogIn, PortError>> + Send;
 
     /// How the gateway is configured.

@@ -59,6 +59,8 @@ pub struct Saga {
     pub step: Step,
     /// Since when.
     pub step_since: Timestamp,
+    /// When the new gateway answered through the address, or, of a drill, at all.
+    pub answered_at: Option<Timestamp>,
     /// Devices that are wanted and that the new gateway does not know; known after the last step.
     pub lost_devices: Option<Vec<String>>,
 }

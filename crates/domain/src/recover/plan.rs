@@ -214,6 +214,7 @@ fn begin(policy: &RecoverPolicy, plan: &mut Plan, observed: &Observed<'_>, reque
         new: None,
         step: Step::Launch,
         step_since: now,
+        answered_at: None,
         lost_devices: None,
         request,
     };

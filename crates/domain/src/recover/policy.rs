@@ -68,7 +68,7 @@ impl Default for RecoverPolicy {
             request_age_max: SignedDuration::from_hours(1),
             retry_after: SignedDuration::from_mins(30),
             setup_interval: SignedDuration::from_mins(30),
-            rounds_max: 8,
+            rounds_max: 16,
         }
     }
 }

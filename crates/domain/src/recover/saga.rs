@@ -98,7 +98,10 @@ fn next(
             Some(_) | None => wait(late, "the host did not find the instance sound in time"),
         },
         Step::Prove => match refusal(&observed.proof) {
-            None if saga.request.drill => Next::Finish,
+            None if saga.request.drill => {
+                saga.answered_at = Some(now);
+                Next::Finish
+            }
             None => Next::Go(Step::MoveAddress),
             Some(why) => wait(late, why),
         },
@@ -202,7 +205,7 @@ fn refusal(proof: &Proof) -> Option<&str> {
 fn verify(
     policy: &RecoverPolicy,
     memory: &mut Memory,
-    saga: &Saga,
+    saga: &mut Saga,
     observed: &Observed<'_>,
     late: bool,
     now: Timestamp,
@@ -211,13 +214,15 @@ fn verify(
         return astray(policy, memory, observed, now);
     }
     memory.astray_since = None;
-    if observed.proof == Proof::InOrder {
-        return Next::Go(Step::Announce);
-    }
-    if late {
-        Next::Go(Step::GiveBack)
-    } else {
-        Next::Stay
+    match &observed.proof {
+        Proof::InOrder | Proof::ButByHand(_) => {
+            saga.answered_at = Some(now);
+            Next::Go(Step::Announce)
+        }
+        // Asking on would lock the account.
+        Proof::NeedsPerson(_) => Next::Go(Step::GiveBack),
+        Proof::NotAsked | Proof::NotYet(_) if late => Next::Go(Step::GiveBack),
+        Proof::NotAsked | Proof::NotYet(_) => Next::Stay,
     }
 }
 
@@ -346,7 +351,10 @@ impl SagaResult {
             at: now,
             success,
             drill: saga.request.drill,
-            rto_seconds: success.then(|| seconds(now.duration_since(since))),
+            rto_seconds: saga
+                .answered_at
+                .filter(|_| success)
+                .map(|at| seconds(at.duration_since(since))),
             rpo_seconds: saga
                 .image_taken_at
                 .filter(|_| success)

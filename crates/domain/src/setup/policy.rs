@@ -17,9 +17,10 @@ pub struct SetupPolicy {
     pub tries_max: u32,
     /// A gateway that still has this many tries left, or fewer, is left alone.
     pub tries_spared: u32,
-    /// How long an account is left alone that is locked without saying for how long, or of whose tries nothing is
-    /// known.
+    /// How long an account that is locked without saying for how long is left alone.
     pub lock_wait: SignedDuration,
+    /// How long a gateway is left alone that did not say whether so many passwords were right.
+    pub untold_wait: SignedDuration,
     /// How far a clock that no time server keeps may be off.
     pub clock_tolerance: SignedDuration,
     /// How long a restart of the software takes before the gateway is asked again.
@@ -58,6 +59,7 @@ impl Default for SetupPolicy {
             tries_max: 3,
             tries_spared: 2,
             lock_wait: SignedDuration::from_mins(30),
+            untold_wait: SignedDuration::from_mins(5),
             clock_tolerance: SignedDuration::from_secs(30),
             restart_wait: SignedDuration::from_secs(45),
             restarts_max: 3,

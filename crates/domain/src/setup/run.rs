@@ -5,6 +5,7 @@ use crate::memory::Memory;
 use crate::ports::{ControlTable, Credential, GatewayAdmin, LogIn, PortError, Put};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The control item that remembers tries and restarts.
 pub const MEMORY: &str = "setup";
@@ -31,11 +32,17 @@ pub enum Standing {
     NeedsPerson(String),
 }
 
-/// What is remembered of one gateway. Another endpoint, or other passwords, begin anew.
+/// What is remembered, by endpoint: a candidate is set up while the gateway in office may owe a restart. Of a gateway
+/// that is in order nothing is.
+type Memories = BTreeMap<String, Tries>;
+
+/// Gateways remembered at a time; beyond it the one that was tried longest ago is forgotten.
+const GATEWAYS_MAX: usize = 8;
+
+/// What is remembered of one gateway. Another password begins anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Tries {
-    endpoint: String,
     password_version: u64,
     /// Tries since a password was last right, counted before they are made.
     tries: u32,
@@ -84,10 +91,11 @@ pub async fn is_refused<T: ControlTable>(
     endpoint: &str,
     table: &T,
 ) -> Result<bool, PortError> {
-    let memory: Memory<Tries> = Memory::load(table, MEMORY).await?;
-    let tries = memory.value;
-    let same = tries.endpoint == endpoint && tries.password_version == policy.password_version;
-    Ok(same && tries.refused && tries.tries >= policy.tries_max)
+    let memories: Memory<Memories> = Memory::load(table, MEMORY).await?;
+    Ok(memories.value.get(endpoint).is_some_and(|tries| {
+        let same = tries.password_version == policy.password_version;
+        same && tries.refused && tries.tries >= policy.tries_max
+    }))
 }
 
 /// Brings the gateway at `endpoint` one step nearer to what is wanted; run again until it is in order. Safe to
@@ -111,11 +119,13 @@ where
         gateway,
         table,
         now,
-        memory: Memory::load(table, MEMORY).await?,
+        endpoint,
+        memories: Memory::load(table, MEMORY).await?,
+        tries: Tries::default(),
         changed: Vec::new(),
         by_hand: Vec::new(),
     };
-    run.begin(endpoint);
+    run.begin();
     let standing = run.steps().await?;
     run.save().await?;
     Ok(Report {
@@ -130,26 +140,28 @@ struct Run<'a, G, T> {
     gateway: &'a G,
     table: &'a T,
     now: Timestamp,
-    memory: Memory<Tries>,
+    endpoint: &'a str,
+    memories: Memory<Memories>,
+    /// What is remembered of this gateway.
+    tries: Tries,
     changed: Vec<String>,
     by_hand: Vec<String>,
 }
 
 impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
-    fn begin(&mut self, endpoint: &str) {
-        let tries = &self.memory.value;
-        let same = tries.endpoint == endpoint && tries.password_version == self.policy.password_version;
-        if !same {
-            self.memory.value = Tries {
-                endpoint: endpoint.to_owned(),
-                password_version: self.policy.password_version,
-                ..Tries::default()
-            };
-        } else if self.policy.try_again {
-            self.memory.value.tries = 0;
-            self.memory.value.locked_until = None;
-            self.memory.value.restart = None;
+    fn begin(&mut self) {
+        let known = self.memories.value.get(self.endpoint).cloned();
+        self.tries = known.unwrap_or_default();
+        let forgiven = self.policy.try_again || self.tries.password_version != self.policy.password_version;
+        if forgiven {
+            self.tries.tries = 0;
+            self.tries.refused = false;
+            self.tries.locked_until = None;
         }
+        if self.policy.try_again {
+            self.tries.restart = None;
+        }
+        self.tries.password_version = self.policy.password_version;
     }
 
     async fn steps(&mut self) -> Result<Standing, PortError> {
@@ -163,7 +175,7 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
         let plan = plan(self.policy, &self.gateway.configuration().await?, self.now);
         self.by_hand.extend(plan.by_hand.iter().cloned());
         self.apply(&plan).await?;
-        if self.memory.value.restart.is_some() {
+        if self.tries.restart.is_some() {
             return self.restart().await;
         }
         if plan.is_in_order() {
@@ -174,29 +186,32 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
 
     /// Until when the gateway restarts, if it does. A promised restart whose time is over is paid.
     fn restarting(&mut self) -> Option<Timestamp> {
-        let restart = self.memory.value.restart.as_ref()?;
+        let restart = self.tries.restart.as_ref()?;
         let until = restart.until.filter(|until| *until > self.now);
         if until.is_none() && restart.promised {
-            self.memory.value.restart = None;
+            self.tries.restart = None;
         }
         until
     }
 
     async fn log_in(&mut self) -> Result<Result<Identity, Standing>, PortError> {
-        let tries = &self.memory.value;
+        let tries = &self.tries;
         if let Some(until) = tries.locked_until.filter(|until| *until > self.now) {
             return Ok(Err(needs_person(format!(
                 "the account is locked until {until:.0}"
             ))));
         }
         if tries.tries >= self.policy.tries_max {
-            let lately = tries
-                .tried_at
-                .is_some_and(|at| self.now.duration_since(at) < self.policy.lock_wait);
-            if tries.refused || lately {
+            if tries.refused {
                 return Ok(Err(refused()));
             }
-            self.memory.value.tries = 0;
+            let pause = tries.tried_at.map(|at| later(at, self.policy.untold_wait));
+            if let Some(until) = pause.filter(|until| *until > self.now) {
+                return Ok(Err(Standing::Underway(format!(
+                    "it does not say whether the password is right; asked again at {until:.0}"
+                ))));
+            }
+            self.tries.tries = 0;
         }
         match self.answer_to(Credential::Wanted).await? {
             LogIn::Accepted(identity) => {
@@ -209,7 +224,7 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     }
 
     async fn accepted(&mut self) -> Result<(), PortError> {
-        let tries = &mut self.memory.value;
+        let tries = &mut self.tries;
         tries.tries = 0;
         tries.tried_at = None;
         tries.refused = false;
@@ -217,20 +232,21 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
         self.save().await
     }
 
-    /// The gateway's answer to a password, counted before it is asked. A try without an answer is not counted: a
-    /// gateway that is down would use them up, and one that counted it says so at the next.
+    /// The gateway's answer to a password, counted before it is asked. Only a try that surely never reached it is
+    /// not counted.
     async fn answer_to(&mut self, with: Credential) -> Result<LogIn, PortError> {
-        self.memory.value.tries += 1;
-        self.memory.value.tried_at = Some(self.now);
+        self.tries.tries += 1;
+        self.tries.tried_at = Some(self.now);
         self.save().await?;
         let answer = self.gateway.log_in(with).await;
         match &answer {
             Ok(LogIn::Accepted(_)) => {}
-            Ok(LogIn::Rejected { .. } | LogIn::Locked { .. }) => self.memory.value.refused = true,
-            Err(_) => {
-                self.memory.value.tries = self.memory.value.tries.saturating_sub(1);
+            Ok(LogIn::Rejected { .. } | LogIn::Locked { .. }) => self.tries.refused = true,
+            Err(PortError::Throttled { .. }) => {
+                self.tries.tries = self.tries.tries.saturating_sub(1);
                 self.save().await?;
             }
+            Err(PortError::Unknown { .. } | PortError::Refused { .. }) => {}
         }
         answer
     }
@@ -238,7 +254,7 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     /// The wanted password is wrong: a gateway fresh from its base image has the initial one.
     async fn initial(&mut self, tries_left: Option<u32>) -> Result<Standing, PortError> {
         let few_left = tries_left.is_some_and(|left| left <= self.policy.tries_spared);
-        let may_try = self.memory.value.tries < self.policy.tries_max;
+        let may_try = self.tries.tries < self.policy.tries_max;
         if !self.policy.has_initial_password || few_left || !may_try {
             return self.give_up().await;
         }
@@ -255,7 +271,7 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     }
 
     async fn give_up(&mut self) -> Result<Standing, PortError> {
-        self.memory.value.tries = self.policy.tries_max;
+        self.tries.tries = self.policy.tries_max;
         self.save().await?;
         Ok(refused())
     }
@@ -263,7 +279,7 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     async fn locked(&mut self, locked_for: Option<SignedDuration>) -> Result<Standing, PortError> {
         let wait = locked_for.unwrap_or(self.policy.lock_wait);
         let until = later(self.now, wait);
-        self.memory.value.locked_until = Some(until);
+        self.tries.locked_until = Some(until);
         self.save().await?;
         Ok(needs_person(format!("the account is locked until {until:.0}")))
     }
@@ -287,12 +303,12 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     }
 
     async fn owe_restart(&mut self) -> Result<(), PortError> {
-        self.memory.value.restart.get_or_insert_default();
+        self.tries.restart.get_or_insert_default();
         self.save().await
     }
 
     async fn restart(&mut self) -> Result<Standing, PortError> {
-        let restart = self.memory.value.restart.get_or_insert_default();
+        let restart = self.tries.restart.get_or_insert_default();
         if restart.asked >= self.policy.restarts_max {
             let why = "its configuration needs a restart that could not be had: restart its software by hand, then \
                        run setup with `--try-again`";
@@ -302,7 +318,7 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
         restart.until = Some(later(self.now, self.policy.restart_wait));
         self.save().await?;
         let answer = self.gateway.restart().await;
-        let restart = self.memory.value.restart.get_or_insert_default();
+        let restart = self.tries.restart.get_or_insert_default();
         match answer {
             Ok(()) => restart.promised = true,
             Err(PortError::Unknown { .. }) => {}
@@ -319,13 +335,30 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     }
 
     async fn save(&mut self) -> Result<(), PortError> {
-        match self.memory.save(self.table).await? {
+        let memories = &mut self.memories.value;
+        if self.tries.is_blank() {
+            memories.remove(self.endpoint);
+        } else {
+            memories.insert(self.endpoint.to_owned(), self.tries.clone());
+        }
+        if memories.len() > GATEWAYS_MAX {
+            let oldest = memories.iter().min_by_key(|(_, tries)| tries.tried_at);
+            let oldest = oldest.map(|(endpoint, _)| endpoint.clone());
+            oldest.map(|endpoint| memories.remove(&endpoint));
+        }
+        match self.memories.save(self.table).await? {
             Put::Written => Ok(()),
             Put::Stale => Err(PortError::throttled(
                 "setting the gateway up",
                 "another invocation does so at the same time",
             )),
         }
+    }
+}
+
+impl Tries {
+    fn is_blank(&self) -> bool {
+        self.tries == 0 && self.locked_until.is_none() && self.restart.is_none()
     }
 }
 

@@ -15,6 +15,7 @@
 //! Facts of the protocol come from the vendor's developer guide for Hik Device Gateway V1.8.0 unless a
 //! constant says otherwise.
 
+mod admin;
 mod answer;
 mod auth;
 mod call;
@@ -34,6 +35,7 @@ mod system;
 mod tls;
 mod traffic;
 
+pub use admin::{Admin, Connector};
 pub use client::Client;
 pub use config::{Config, ConfigError, StreamHost};
 pub use error::{IsapiError, ResponseStatus};

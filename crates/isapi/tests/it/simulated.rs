@@ -1,5 +1,6 @@
 //! The client against a gateway that behaves as documented, in all its habits and with all its troubles.
 
+mod admin;
 mod faults;
 mod https;
 mod lists;

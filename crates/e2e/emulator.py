@@ -5,9 +5,11 @@ Only the emulator is changed here, never the product: the template, the function
 
 import base64
 import hashlib
-import os
+import json
 
-from ministack.services import ec2, ecs, sts
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import ec2, ecs, eventbridge, sts
 from ministack.services.cloudformation import provisioners
 
 
@@ -23,8 +25,26 @@ def address_delete(physical_id, props):
             ec2._release_address({"AllocationId": [allocation]})
 
 
-# CloudFormation knows this type, MiniStack's does not, and refuses the whole template for it.
-provisioners._RESOURCE_HANDLERS["AWS::EC2::EIP"] = {"create": address_create, "delete": address_delete}
+def rule_create(logical_id, props, stack_name):
+    group = ec2._security_groups[props["GroupId"]]
+    group["IpPermissions"].extend(provisioners._ec2_sg_permissions([props]))
+    return f"{props['GroupId']}-{logical_id}", {}
+
+
+def rule_delete(physical_id, props):
+    group = ec2._security_groups.get(props["GroupId"], {"IpPermissions": []})
+    for permission in provisioners._ec2_sg_permissions([props]):
+        if permission in group["IpPermissions"]:
+            group["IpPermissions"].remove(permission)
+
+
+# CloudFormation knows these types, MiniStack's does not, and refuses the whole template for them.
+provisioners._RESOURCE_HANDLERS.update(
+    {
+        "AWS::EC2::EIP": {"create": address_create, "delete": address_delete},
+        "AWS::EC2::SecurityGroupIngress": {"create": rule_create, "delete": rule_delete},
+    }
+)
 
 
 # CloudFormation's own spelling of container definitions reaches ECS with secrets and mount points empty.
@@ -88,7 +108,35 @@ def session(role_arn, task_arn):
 
 ecs._register_metadata = register_with_role
 
-if __name__ == "__main__":
-    from ministack.app import main
+resource_of = iam_actions.extract_resource_arn
+context_of = iam_actions.request_tag_context
 
-    main()
+
+def ecs_resource(service, method, path, headers, body, params, region, account):
+    """MiniStack judges every call to ECS by its cluster. AWS does by task definition or task, and knows the cluster as a
+    condition (Service Authorization Reference, Amazon ECS)."""
+    if service != "ecs":
+        return resource_of(service, method, path, headers, body, params, region, account)
+    asked = json.loads(body)
+    tasks = asked.get("tasks") or [asked.get("task") or "*"]
+    return asked.get("taskDefinition") or tasks[0]
+
+
+def ecs_context(service, action, body, params):
+    context = context_of(service, action, body, params)
+    if service == "ecs" and "cluster" in (asked := json.loads(body)):
+        context["ecs:cluster"] = asked["cluster"]
+    return context
+
+
+iam_actions.extract_resource_arn = ecs_resource
+iam_actions.request_tag_context = ecs_context
+
+# Nobody but AWS may send events of AWS, and the harness stands in for it.
+eventbridge._put_events.__defaults__ = (True,)
+
+# On AWS every call comes by TLS, here none does; the bucket's policy denies what comes without.
+app.pin_request_origin = lambda source_ip, secure_transport: iam_evaluator.pin_request_origin(source_ip, True)
+
+if __name__ == "__main__":
+    app.main()

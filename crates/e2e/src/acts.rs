@@ -49,7 +49,12 @@ fn nothing_was_denied(deployment: &Deployment<'_>, began: Timestamp) -> anyhow::
     let calls = deployment.bed.proxy.since(began);
     let denied = calls.iter().find(|call| call.status == FORBIDDEN);
     match denied {
-        Some(call) => bail!("{:?} was denied {}: {}", call.by, call.name, call.request),
+        Some(call) => bail!(
+            "{} was denied {}: {}",
+            deployment.caller(call),
+            call.name,
+            call.request
+        ),
         None => Ok(()),
     }
 }

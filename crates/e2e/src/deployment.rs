@@ -2,7 +2,7 @@
 
 use crate::api::{Aws, DYNAMODB, ECS, EVENTS, LOGS, REGION, SQS, SSM, element, elements, plain};
 use crate::bed::Bed;
-use crate::proxy::{Call, Caller};
+use crate::proxy::Call;
 use crate::script;
 use anyhow::Context;
 use domain::{ChannelKey, SegmentKey};
@@ -25,11 +25,12 @@ pub(crate) const CLUSTER_ARN: &str = "arn:aws:ecs:us-east-1:000000000000:cluster
 const PASSWORD_PARAMETER: &str = "/millrace/e2e/gateway-password";
 
 /// What differs from the defaults: where the gateway is, what can run here, and shorter waits.
-const PARAMETERS: [(&str, &str); 7] = [
+const PARAMETERS: [(&str, &str); 8] = [
     ("GatewayPasswordParameter", PASSWORD_PARAMETER),
     // The stack's own gateway is deployed too, as far as a stack does that: its first instance is not a resource.
     ("GatewayImageId", "ami-0123456789abcdef0"),
     ("DeviceCidr", "0.0.0.0/0"),
+    ("AdminCidr", "192.0.2.0/24"),
     ("RecorderTag", "e2e"),
     ("Segment", "10"),
     ("OfflineGrace", "2m"),
@@ -45,8 +46,13 @@ pub(crate) const CHANNELS: &str = "Channels";
 pub(crate) const TASKS: &str = "Tasks";
 pub(crate) const GAPS: &str = "Gaps";
 pub(crate) const CONTROL: &str = "Control";
+pub(crate) const TABLES: [&str; 4] = [CHANNELS, TASKS, GAPS, CONTROL];
 pub(crate) const POLLER: &str = "DevicePoller";
+pub(crate) const HEALTH_CHECK: &str = "HealthCheck";
 pub(crate) const DISPATCHER: &str = "StreamDispatcher";
+
+/// The name of whoever has no function's key.
+pub(crate) const RECORDER: &str = "recorder";
 
 /// A row of a table, or a description, as JSON.
 pub(crate) type Row = Value;
@@ -84,7 +90,7 @@ pub(crate) async fn deploy<'a>(bed: &'a Bed, template: &Path, image: &str) -> an
         .hear_alerts()
         .await
         .context("subscribing to the topic")?;
-    for function in [POLLER, DISPATCHER] {
+    for function in [POLLER, DISPATCHER, HEALTH_CHECK] {
         let key = deployment.access_key(function).await?;
         deployment.keys.insert(key, function.to_owned());
     }
@@ -177,9 +183,17 @@ impl Deployment<'_> {
     /// A queue that gets what the topic gets.
     async fn hear_alerts(&self) -> anyhow::Result<String> {
         let aws = &self.bed.aws;
-        let queue = aws
-            .json(SQS, "CreateQueue", &json!({"QueueName": "millrace-e2e-alerts"}))
-            .await?;
+        let policy = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": "*",
+        }]});
+        let wanted = json!({
+            "QueueName": "millrace-e2e-alerts",
+            "Attributes": {"Policy": policy.to_string()},
+        });
+        let queue = aws.json(SQS, "CreateQueue", &wanted).await?;
         let url = queue["QueueUrl"].as_str().context("the queue has an address")?;
         let wanted = json!({"QueueUrl": url, "AttributeNames": ["QueueArn"]});
         let attributes = aws.json(SQS, "GetQueueAttributes", &wanted).await?;
@@ -241,12 +255,9 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// Which function made a call; none for a container.
-    pub(crate) fn function_of(&self, call: &Call) -> Option<&str> {
-        match &call.by {
-            Caller::Container(_) => None,
-            Caller::Function(key) => Some(self.keys.get(key).map_or("another function", String::as_str)),
-        }
+    /// Who made a call: a function by its logical id, or a recorder.
+    pub(crate) fn caller(&self, call: &Call) -> &str {
+        self.keys.get(&call.key).map_or(RECORDER, String::as_str)
     }
 
     /// All rows of a table, in key order.
@@ -313,7 +324,11 @@ impl Deployment<'_> {
             "Resources": [detail["taskArn"]],
             "Detail": detail.to_string(),
         }]});
-        self.bed.aws.json(EVENTS, "PutEvents", &event).await?;
+        let answer = self.bed.aws.json(EVENTS, "PutEvents", &event).await?;
+        anyhow::ensure!(
+            answer["FailedEntryCount"] == 0,
+            "an event was not taken: {answer}"
+        );
         Ok(())
     }
 

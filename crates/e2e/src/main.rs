@@ -12,6 +12,7 @@
 mod acts;
 mod api;
 mod bed;
+mod budget;
 mod deployment;
 mod footage;
 mod progress;
@@ -21,8 +22,10 @@ mod script;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use deployment::{Deployment, TABLES};
+use jiff::Timestamp;
 use progress::say;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -75,10 +78,27 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         told = relay::run(&deployment) => told.map(|never| match never {}),
         played = acts::play(&deployment, start) => played,
     };
-    let lines = deployment.log_lines(jiff::Timestamp::UNIX_EPOCH).await;
-    let lines = lines.map(|lines| lines.join("\n")).unwrap_or_default();
-    std::fs::write(logs.join("cloudwatch.log"), lines).context("keeping the deployment's logs")?;
+    keep(&deployment, &logs)
+        .await
+        .context("keeping what can be looked at afterwards")?;
     outcome.with_context(|| format!("all logs are in {}", logs.display()))?;
     say(start, "the deployment did what it must");
+    Ok(())
+}
+
+/// Writes down what the emulator knows and takes with it.
+async fn keep(deployment: &Deployment<'_>, logs: &Path) -> anyhow::Result<()> {
+    let lines = deployment.log_lines(Timestamp::UNIX_EPOCH).await?;
+    std::fs::write(logs.join("cloudwatch.log"), lines.join("\n"))?;
+    let mut rows = String::new();
+    for table in TABLES {
+        for row in deployment.rows(table).await? {
+            rows.push_str(&format!("{table} {row}\n"));
+        }
+    }
+    std::fs::write(logs.join("rows.log"), rows)?;
+    let calls = deployment.bed.proxy.since(Timestamp::UNIX_EPOCH).into_iter();
+    let calls: Vec<String> = calls.map(|call| call.to_string()).collect();
+    std::fs::write(logs.join("calls.log"), calls.join("\n"))?;
     Ok(())
 }

@@ -10,12 +10,13 @@
 use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use jiff::Timestamp;
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -30,21 +31,13 @@ const KEPT_MAX: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) at: Timestamp,
-    pub(crate) by: Caller,
+    /// The access key it is signed with.
+    pub(crate) key: String,
     /// Service and operation, such as `dynamodb Query`.
     pub(crate) name: String,
     pub(crate) status: u16,
     /// Line, headers and body as sent; a long body is left out.
     pub(crate) request: String,
-}
-
-/// Who made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// A container, by its address.
-    Container(IpAddr),
-    /// A process of this machine, by its access key: a function.
-    Function(String),
 }
 
 impl Call {
@@ -65,6 +58,16 @@ impl Call {
     }
 }
 
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {} {} {}",
+            self.at, self.key, self.name, self.status, self.request
+        )
+    }
+}
+
 /// A running proxy; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
@@ -81,7 +84,6 @@ impl Drop for Proxy {
 struct Wire {
     http: reqwest::Client,
     emulator: String,
-    own: IpAddr,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
@@ -94,13 +96,11 @@ impl Proxy {
                 .build()
                 .context("making an HTTP client")?,
             emulator: emulator.to_owned(),
-            own: address.ip(),
             calls: Arc::clone(&calls),
         };
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("listening on {address}"))?;
         let app = Router::new().fallback(forward).with_state(Arc::new(wire));
-        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let serving = tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self { calls, serving })
     }
@@ -112,18 +112,14 @@ impl Proxy {
     }
 }
 
-async fn forward(
-    State(wire): State<Arc<Wire>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
-    match pass(&wire, peer.ip(), request).await {
+async fn forward(State(wire): State<Arc<Wire>>, request: Request) -> Response {
+    match pass(&wire, request).await {
         Ok(answer) => answer,
         Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
     }
 }
 
-async fn pass(wire: &Wire, peer: IpAddr, request: Request) -> anyhow::Result<Response> {
+async fn pass(wire: &Wire, request: Request) -> anyhow::Result<Response> {
     let at = Timestamp::now();
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX).await.context("reading a request")?;
@@ -145,7 +141,7 @@ async fn pass(wire: &Wire, peer: IpAddr, request: Request) -> anyhow::Result<Res
         );
         let call = Call {
             at,
-            by: caller(wire, peer, &parts.headers),
+            key: key(&parts.headers).unwrap_or_default().to_owned(),
             name,
             status: status.as_u16(),
             request,
@@ -175,12 +171,8 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-fn caller(wire: &Wire, peer: IpAddr, headers: &HeaderMap) -> Caller {
-    if peer != wire.own {
-        return Caller::Container(peer);
-    }
-    let key = credential(headers).and_then(|scope| scope.split('/').next());
-    Caller::Function(key.unwrap_or_default().to_owned())
+fn key(headers: &HeaderMap) -> Option<&str> {
+    credential(headers)?.split('/').next()
 }
 
 /// `KEY/DATE/REGION/SERVICE/aws4_request` of a signature.
@@ -258,7 +250,7 @@ mod tests {
     fn only_calls_that_change_something_are_writes() {
         let call = |name: &str| Call {
             at: Timestamp::UNIX_EPOCH,
-            by: Caller::Function(String::new()),
+            key: String::new(),
             name: name.to_owned(),
             status: 200,
             request: String::new(),

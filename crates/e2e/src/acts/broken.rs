@@ -49,7 +49,7 @@ pub(super) async fn dispatcher_loses_nothing(
 
     deployment.set_environment(DISPATCHER, &environment).await?;
     say(start, "it is repaired");
-    killed::replacement(deployment, &recorded[0], &dead).await?;
+    killed::replacement(deployment, &recorded[0], &dead, REPAIRED_WITHIN).await?;
     task_of(deployment, &recorded[1], REPAIRED_WITHIN.max(POLLED_WITHIN)).await?;
     killed::hole_is_explained(deployment, &recorded[0], killed_at).await?;
     undisturbed(deployment, from).await?;

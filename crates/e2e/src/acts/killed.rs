@@ -1,18 +1,21 @@
 //! A recorder dies: another takes its channel over, its hole has a row, and one alert says so.
 
-use super::{ARCHIVED_WITHIN, key, task_of};
+use super::{ARCHIVED_WITHIN, key};
 use crate::deployment::{Deployment, GAPS};
 use crate::footage;
 use crate::progress::{say, until};
 use anyhow::{Context, ensure};
 use domain::{ChannelKey, SegmentKey};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-/// From the death to the next recorder. The event comes within a second; if it came to nothing, the schedule would.
-const REPLACED_WITHIN: Duration = Duration::from_secs(120);
+/// From the death to the next recorder: the event is enough, the schedule may be a minute away.
+const REPLACED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A recorder that ECS does not list is not taken for dead while it may only just have started; and a bit.
+const LAUNCH_GRACE: SignedDuration = SignedDuration::from_secs(65);
 
 /// Kills the container of camera 2's first channel and sees the whole of what follows.
 pub(super) async fn is_replaced_with_one_alert(
@@ -20,10 +23,11 @@ pub(super) async fn is_replaced_with_one_alert(
     start: Instant,
 ) -> anyhow::Result<()> {
     let channel = key(2, 1);
+    outlived_its_launch(deployment, &channel).await?;
     let alerts_before = deployment.alerts().await?.len();
     let (dead, killed_at) = kill(deployment, &channel).await?;
     say(start, "the recorder of camera 2, channel 1 is killed");
-    let next = replacement(deployment, &channel, &dead).await?;
+    let next = replacement(deployment, &channel, &dead, REPLACED_WITHIN).await?;
     say(start, "another one has taken over");
     hole_is_explained(deployment, &channel, killed_at).await?;
 
@@ -45,6 +49,15 @@ pub(super) async fn is_replaced_with_one_alert(
     Ok(())
 }
 
+async fn outlived_its_launch(deployment: &Deployment<'_>, channel: &ChannelKey) -> anyhow::Result<()> {
+    let row = deployment.assignment(channel).await?;
+    let row = row.with_context(|| format!("{channel} is assigned"))?;
+    let started: Timestamp = row["startedAt"].as_str().context("it has a start")?.parse()?;
+    let age = Timestamp::now().duration_since(started);
+    sleep(Duration::try_from(LAUNCH_GRACE - age).unwrap_or_default()).await;
+    Ok(())
+}
+
 /// Kills the container that records a channel: its task, and when.
 pub(super) async fn kill(
     deployment: &Deployment<'_>,
@@ -63,19 +76,13 @@ pub(super) async fn replacement(
     deployment: &Deployment<'_>,
     channel: &ChannelKey,
     dead: &str,
+    within: Duration,
 ) -> anyhow::Result<String> {
-    until(
-        &format!("{channel} has another recorder"),
-        REPLACED_WITHIN,
-        async || {
-            let task = task_of(deployment, channel, REPLACED_WITHIN).await?;
-            Ok(if task == dead {
-                Err("the dead one is assigned".to_owned())
-            } else {
-                Ok(task)
-            })
-        },
-    )
+    until(&format!("{channel} has another recorder"), within, async || {
+        let task = deployment.task_of(channel).await?;
+        let other = task.filter(|task| task != dead);
+        Ok(other.ok_or_else(|| "no other task of it runs".to_owned()))
+    })
     .await
 }
 

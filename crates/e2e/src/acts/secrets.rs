@@ -1,6 +1,6 @@
 //! The gateway's password is where ECS puts it, in its container's environment, and nowhere else.
 
-use crate::deployment::{CHANNELS, CONTROL, DISPATCHER, Deployment, GAPS, POLLER, TASKS};
+use crate::deployment::{DISPATCHER, Deployment, HEALTH_CHECK, POLLER, TABLES};
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,7 +18,15 @@ pub(super) async fn are_nowhere(deployment: &Deployment<'_>, began: Timestamp) -
         lines.len()
     );
     places.push(("the logs".to_owned(), lines.join("\n")));
-    for table in [CHANNELS, TASKS, GAPS, CONTROL] {
+    for file in std::fs::read_dir(&deployment.bed.logs).context("listing the harness's logs")? {
+        let path = file.context("listing the harness's logs")?.path();
+        let said = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        places.push((
+            path.display().to_string(),
+            String::from_utf8_lossy(&said).into_owned(),
+        ));
+    }
+    for table in TABLES {
         places.push((
             format!("the table {table}"),
             Value::from(deployment.rows(table).await?).to_string(),
@@ -36,7 +44,7 @@ pub(super) async fn are_nowhere(deployment: &Deployment<'_>, began: Timestamp) -
         Value::from(deployment.alerts().await?).to_string(),
     ));
     places.push(("the stack's outputs".to_owned(), deployment.description().await?));
-    for function in [POLLER, DISPATCHER] {
+    for function in [POLLER, DISPATCHER, HEALTH_CHECK] {
         let configuration = deployment.configuration(function).await?;
         places.push((
             format!("the configuration of {function}"),

@@ -83,9 +83,14 @@ impl Board {
         }
     }
 
-    /// A segment was closed; goes with the next heartbeat.
+    /// A segment was closed; goes with the next heartbeat. A channel's very first is told at once: should this
+    /// recorder die before that heartbeat, the next one would not know where the hole begins.
     pub(crate) fn closed(&self, key: &ChannelKey, end: Timestamp) {
         if let Some(entry) = self.lock().get_mut(key) {
+            if entry.last_segment_at.is_none() {
+                entry.news = true;
+                self.changed.notify_one();
+            }
             entry.last_segment_at = entry.last_segment_at.max(Some(end));
         }
     }
@@ -235,6 +240,20 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(tables.writes(), writes + 2);
+    }
+
+    #[tokio::test]
+    async fn the_first_segment_of_all_is_news_and_later_ones_wait() {
+        let (tables, task) = assigned(1).await;
+        let board = Board::default();
+        board.enter(&key(), Generation(1), None, CancellationToken::new());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        board.beat(&tables, &task, Which::News, at(1)).await.unwrap();
+        for (end, known) in [(9, 9), (19, 9)] {
+            board.closed(&key(), at(end));
+            board.beat(&tables, &task, Which::News, at(20)).await.unwrap();
+            assert_eq!(reported(&tables).await.last_segment_at, Some(at(known)));
+        }
     }
 
     #[tokio::test]

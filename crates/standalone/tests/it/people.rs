@@ -59,6 +59,8 @@ async fn a_webhook_hears_from_the_poll_and_from_the_recorders_and_no_secret_leav
     let mut rig = Rig::start(one_camera(), &flags, "").await;
     rig.wait_until_recording(&["A"]).await;
     let recorder = rig.recorder_pid("A").await;
+    let argv = std::fs::read(format!("/proc/{recorder}/cmdline")).unwrap();
+    assert!(!contains(&argv, SECRET), "argv");
     let heard = |subject: &str, severity: &str| {
         let received = received.lock().unwrap();
         received.iter().any(|alert| {
@@ -95,8 +97,6 @@ async fn a_webhook_hears_from_the_poll_and_from_the_recorders_and_no_secret_leav
         .count();
     assert_eq!(polls, 1, "told once: {received:?}");
 
-    let argv = std::fs::read(format!("/proc/{recorder}/cmdline")).unwrap();
-    assert!(!contains(&argv, SECRET), "argv");
     rig.stop().await;
     assert!(!rig.logs().contains(SECRET), "logs");
     assert!(!format!("{received:?}").contains(SECRET), "alerts");

@@ -1,6 +1,6 @@
 //! A loop's memory of what people were told, kept in its control item.
 
-use crate::alert::{Trouble, Watch};
+use crate::alert::{Alert, Trouble, Watch};
 use crate::ports::{Alerts, ControlTable, PortError};
 use jiff::Timestamp;
 
@@ -40,4 +40,16 @@ pub(crate) async fn tell<T: ControlTable, L: Alerts>(
         let _ = table.put_control(name, &value, version).await?;
     }
     undelivered.map_or(Ok(()), Err)
+}
+
+/// Delivers what waits in `outbox`; what could not be delivered stays there, and why is returned.
+pub(crate) async fn deliver<L: Alerts>(alerts: &L, outbox: &mut Vec<Alert>) -> Vec<String> {
+    let mut failures = Vec::new();
+    for alert in std::mem::take(outbox) {
+        if let Err(error) = alerts.send(&alert).await {
+            failures.push(error.chain());
+            outbox.push(alert);
+        }
+    }
+    failures
 }

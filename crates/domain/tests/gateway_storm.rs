@@ -8,11 +8,12 @@ mod storm {
     pub(crate) mod drive;
     pub(crate) mod gateway;
     pub(crate) mod people;
+    pub(crate) mod seeds;
     pub(crate) mod watched_host;
 }
 
-use std::collections::BTreeMap;
 use storm::gateway::Sim;
+use storm::seeds::weather_all;
 
 /// What every planner can decide; one that no storm reaches is one that no storm tests.
 const BRANCHES: [&str; 53] = [
@@ -73,20 +74,7 @@ const BRANCHES: [&str; 53] = [
 
 #[test]
 fn holds_its_invariants_in_bad_weather_and_converges_after_it() {
-    let seeds: u64 = std::env::var("STORM_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(60);
-    let mut reached: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in 0..seeds {
-        let outcome = std::panic::catch_unwind(|| Sim::new(seed).run());
-        let Ok(branches) = outcome else {
-            panic!("seed {seed} failed, see above")
-        };
-        for (branch, count) in branches {
-            *reached.entry(branch).or_default() += count;
-        }
-    }
+    let reached = weather_all(|seed| Sim::new(seed).run());
     let missed: Vec<_> = BRANCHES
         .iter()
         .filter(|branch| !reached.contains_key(**branch))

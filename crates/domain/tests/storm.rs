@@ -6,29 +6,17 @@
 
 mod storm {
     pub(crate) mod drive;
+    pub(crate) mod seeds;
     pub(crate) mod sim;
     pub(crate) mod watched;
 }
 
-use std::collections::BTreeMap;
+use storm::seeds::weather_all;
 use storm::sim::Sim;
 
 #[test]
 fn holds_its_invariants_in_bad_weather_and_converges_after_it() {
-    let seeds: u64 = std::env::var("STORM_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(60);
-    let mut reached: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in 0..seeds {
-        let outcome = std::panic::catch_unwind(|| Sim::new(seed).run());
-        let Ok(branches) = outcome else {
-            panic!("seed {seed} failed, see above")
-        };
-        for (branch, count) in branches {
-            *reached.entry(branch).or_default() += count;
-        }
-    }
+    let reached = weather_all(|seed| Sim::new(seed).run());
     // A branch that no storm reaches is a branch that no storm tests.
     for branch in [
         "add",

@@ -5,6 +5,7 @@ use super::{Action, ArchiveLook, EndpointLook, LadderPolicy, Memory, Outcome, Sy
 use crate::memory::Memory as Kept;
 use crate::ports::{Alerts, Connect, ControlTable, GatewayAdmin, Instances, PortError, Power, Put, Site};
 use crate::recover::{self, Request, Role};
+use crate::watch::deliver;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -86,7 +87,8 @@ where
         note(&mut kept.value, action, &done);
         report.failures.extend(done.err().map(|error| error.chain()));
     }
-    deliver(site.alerts, &mut kept.value, report).await;
+    let undelivered = deliver(site.alerts, &mut kept.value.outbox).await;
+    report.failures.extend(undelivered);
     // Stale: another invocation took over; it delivers again what we could not take off the list.
     let _ = kept.save(site.table).await?;
     Ok(())
@@ -141,15 +143,4 @@ fn note(memory: &mut Memory, action: Action, done: &Result<(), PortError>) {
         (Err(PortError::Throttled { .. } | PortError::Unknown { .. }), _) => Outcome::Throttled,
         (Err(error @ PortError::Refused { .. }), _) => Outcome::Failed(error.chain()),
     };
-}
-
-async fn deliver<L: Alerts>(alerts: &L, memory: &mut Memory, report: &mut Report) {
-    let mut kept = Vec::new();
-    for alert in memory.outbox.drain(..) {
-        if let Err(error) = alerts.send(&alert).await {
-            report.failures.push(error.chain());
-            kept.push(alert);
-        }
-    }
-    memory.outbox = kept;
 }

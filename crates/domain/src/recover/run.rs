@@ -8,6 +8,7 @@ use crate::ports::{
     Put, Site,
 };
 use crate::setup::SetupPolicy;
+use crate::watch::deliver;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -100,7 +101,8 @@ where
             Err(error) => report.failures.push(format!("{deed}: {}", error.chain())),
         }
     }
-    deliver(site.alerts, &mut kept.value, report).await;
+    let undelivered = deliver(site.alerts, &mut kept.value.outbox).await;
+    report.failures.extend(undelivered);
     let saved = kept.save(site.table).await?;
     let more = saved == Put::Written && (changed || !plan.deeds.is_empty());
     Ok(more.then_some(plan.deeds))
@@ -164,15 +166,4 @@ where
         return Err(PortError::throttled(doing(), "it is the gateway"));
     }
     Ok(())
-}
-
-async fn deliver<L: Alerts>(alerts: &L, memory: &mut Memory, report: &mut Report) {
-    let mut kept = Vec::new();
-    for alert in memory.outbox.drain(..) {
-        if let Err(error) = alerts.send(&alert).await {
-            report.failures.push(error.chain());
-            kept.push(alert);
-        }
-    }
-    memory.outbox = kept;
 }

@@ -1,16 +1,15 @@
 //! `millrace export`: a range as one file, with a manifest for whoever must trust it.
 
+use super::footage::Footage;
 use super::segments::when;
-use super::status::open;
-use crate::archive::{AnyArchive, history};
-use crate::config::{Config, Options};
+use crate::archive::AnyArchive;
+use crate::config::Options;
 use crate::export::{Clip, Source};
-use crate::playlist::without_repeats;
 use crate::show;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
+use domain::SegmentKey;
 use domain::coverage::{Span, State, recorded_time};
 use domain::ports::ArchiveRead;
-use domain::{ChannelKey, DeviceIndex, SegmentKey};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -44,22 +43,8 @@ const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Writes clip and manifest; replaces no file.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    if args.from >= args.to {
-        bail!("--from must be before --to");
-    }
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
-    let archive = AnyArchive::open(&config.archive).await?;
-    let key = ChannelKey::new(DeviceIndex::new(args.device), args.channel.as_str());
-    let history = history(&archive, &table, &key, args.from, args.to).await?;
-    let segments = without_repeats(history.segments);
-    if segments.is_empty() {
-        bail!(
-            "nothing of {key} is in the archive between {} and {}",
-            args.from,
-            args.to
-        );
-    }
+    let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
+    let segments = footage.playable()?;
     let manifest_file = with_suffix(&args.output, ".json");
     ensure!(
         !args.output.exists(),
@@ -73,21 +58,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     );
     let part = with_suffix(&args.output, ".part");
     let out = File::create(&part).with_context(|| format!("making {}", part.display()))?;
-    let written = write_clip(&archive, &segments, out, args.from, args.to).await;
+    let written = write_clip(&footage.archive, &segments, out, args.from, args.to).await;
     let sources = written.inspect_err(|_| _ = std::fs::remove_file(&part))?;
     std::fs::rename(&part, &args.output).with_context(|| format!("naming {}", args.output.display()))?;
 
     let manifest = json!({
-        "channel": key,
+        "channel": footage.key,
         "from": args.from,
         "to": args.to,
         "clipSha256": hash_file(&args.output)?,
         "sources": sources,
-        "missing": missing(&history.spans),
+        "missing": missing(&footage.history.spans),
     });
     std::fs::write(&manifest_file, serde_json::to_vec_pretty(&manifest)?)
         .with_context(|| format!("writing {}", manifest_file.display()))?;
-    let recorded = show::time_span(recorded_time(&history.spans));
+    let recorded = show::time_span(recorded_time(&footage.history.spans));
     let whole = show::time_span(args.to.duration_since(args.from));
     let output = args.output.display();
     writeln!(

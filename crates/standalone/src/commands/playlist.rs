@@ -1,13 +1,11 @@
 //! `millrace playlist`: any range of a channel for players of HLS.
 
+use super::footage::Footage;
 use super::segments::when;
-use super::status::open;
-use crate::archive::{AnyArchive, history};
-use crate::config::{Config, Options};
-use crate::playlist::{Entry, header_bytes, playlist, without_repeats};
-use anyhow::{Context, bail};
+use crate::config::Options;
+use crate::playlist::{Entry, header_bytes, playlist};
+use anyhow::Context;
 use domain::ports::ArchiveRead;
-use domain::{ChannelKey, DeviceIndex};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -45,27 +43,13 @@ const HEADER_BYTES_MAX: u64 = 64 * 1024;
 
 /// Writes the playlist; fails when there is nothing to play.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    if args.from >= args.to {
-        bail!("--from must be before --to");
-    }
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
-    let archive = AnyArchive::open(&config.archive).await?;
-    let key = ChannelKey::new(DeviceIndex::new(args.device), args.channel.as_str());
-    let history = history(&archive, &table, &key, args.from, args.to).await?;
-    let segments = without_repeats(history.segments);
-    if segments.is_empty() {
-        bail!(
-            "nothing of {key} is in the archive between {} and {}",
-            args.from,
-            args.to
-        );
-    }
+    let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
+    let segments = footage.playable()?;
     let progress = ProgressBar::new(segments.len() as u64);
     let entries: Vec<Entry> = stream::iter(segments)
         .map(async |segment| {
             let object = segment.object_key();
-            let beginning = archive.read(&object, 0..HEADER_BYTES_MAX).await?;
+            let beginning = footage.archive.read(&object, 0..HEADER_BYTES_MAX).await?;
             progress.inc(1);
             let header_bytes =
                 header_bytes(&beginning).with_context(|| format!("reading the header of {object}"))?;
@@ -78,7 +62,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .try_collect()
         .await?;
     progress.finish_and_clear();
-    let text = playlist(&entries, &history.spans, args.from, &args.base_url);
+    let text = playlist(&entries, &footage.history.spans, args.from, &args.base_url);
     match args.output {
         Some(file) => std::fs::write(&file, text).with_context(|| format!("writing {}", file.display())),
         None => Ok(std::io::stdout().write_all(text.as_bytes())?),

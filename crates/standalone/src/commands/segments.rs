@@ -1,13 +1,12 @@
 //! `millrace segments`: what there is of a channel, what is missing, and why.
 
-use super::status::open;
-use crate::archive::{AnyArchive, History, history};
-use crate::config::{Config, Options};
+use super::footage::Footage;
+use crate::archive::History;
+use crate::config::Options;
 use crate::fleet::{Standing, observe};
 use crate::show;
-use anyhow::bail;
+use domain::ChannelKey;
 use domain::coverage::{Span, State, recorded_time};
-use domain::{ChannelKey, DeviceIndex};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -36,14 +35,14 @@ pub(crate) struct Args {
 
 /// Prints coverage and gaps of a channel.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    if args.from >= args.to {
-        bail!("--from must be before --to");
-    }
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
-    let archive = AnyArchive::open(&config.archive).await?;
-    let key = ChannelKey::new(DeviceIndex::new(args.device), args.channel.as_str());
-    let history = history(&archive, &table, &key, args.from, args.to).await?;
+    let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
+    let Footage {
+        config,
+        table,
+        key,
+        history,
+        ..
+    } = footage;
     let fleet = observe(&table, Timestamp::now(), config.dispatch.heartbeat_stale).await?;
     let recording_now = fleet
         .iter()

@@ -7,11 +7,12 @@
 //! 4. *Restart* the gateway's software when one is owed, never else.
 
 mod configuration;
+mod memory;
 mod plan;
 mod policy;
 mod run;
 
 pub use configuration::{Applied, Change, Clock, Configuration, Identity, PortMap};
 pub use plan::{Difference, Plan, plan};
-pub use policy::{SetupPolicy, Wanted, WantedClock};
-pub use run::{MEMORY, Report, Standing, compare, is_refused, set_up};
+pub use policy::{NotAnOffset, SetupPolicy, Wanted, WantedClock, utc_offset};
+pub use run::{MEMORY, Preview, Report, Standing, compare, is_refused, set_up};

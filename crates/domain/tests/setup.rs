@@ -5,7 +5,8 @@ use domain::InstanceId;
 use domain::fakes::{FakeHost, FakeSite, FakeTables, Password, Software, Weather};
 use domain::ports::{Connect, ControlTable};
 use domain::setup::{
-    Clock, Configuration, MEMORY, PortMap, SetupPolicy, Standing, Wanted, WantedClock, plan, set_up,
+    Clock, Configuration, MEMORY, PortMap, Preview, SetupPolicy, Standing, Wanted, WantedClock, compare,
+    plan, set_up, utc_offset,
 };
 use futures::executor::block_on;
 use futures::task::noop_waker;
@@ -150,6 +151,15 @@ impl Rig {
         let gateway = self.site.connect(&endpoint).unwrap();
         let run = set_up(policy, &endpoint, &gateway, &self.tables, self.now());
         Some(drive(run, budget)?.map_or_else(|error| Standing::Underway(error.chain()), |it| it.standing))
+    }
+
+    /// One dry run a minute later.
+    fn look(&mut self, policy: &SetupPolicy) -> Result<Preview, Standing> {
+        self.second += 60;
+        self.host.set_now(self.now());
+        let endpoint = format!("http://{}", self.instance);
+        let gateway = self.site.connect(&endpoint).unwrap();
+        block_on(compare(policy, &endpoint, &gateway, &self.tables, self.now())).unwrap()
     }
 
     fn until_in_order(&mut self, policy: &SetupPolicy) -> usize {
@@ -317,4 +327,71 @@ fn a_restart_that_cannot_be_had_waits_for_a_person() {
         ..policy
     };
     assert!(matches!(rig.run(&again, None), Some(Standing::InOrder(_))));
+}
+
+#[test]
+fn a_dry_run_shows_what_a_first_boot_needs_and_changes_nothing() {
+    let mut rig = Rig::new(Software::fresh());
+    let before = rig.software();
+    let preview = rig.look(&policy()).unwrap();
+    assert!(preview.has_initial_password && !preview.is_in_order());
+    assert_eq!(preview.plan.differences.len(), 4, "{}", preview.plan);
+    let after = rig.software();
+    assert_eq!(
+        (after.password, after.restarts),
+        (before.password, before.restarts)
+    );
+    assert_eq!(after.configuration, before.configuration);
+    rig.until_in_order(&policy());
+    assert!(rig.look(&policy()).unwrap().is_in_order());
+}
+
+#[test]
+fn a_dry_run_shows_a_restart_that_a_crash_left_owing() {
+    let mut shown = 0;
+    for budget in 0..60 {
+        let mut rig = Rig::new(Software::fresh());
+        rig.until_in_order(&policy());
+        rig.host.change_software(&rig.instance, |software| {
+            software.configuration.device_ports.straight = false;
+        });
+        rig.run(&policy(), Some(budget));
+        let Ok(preview) = rig.look(&policy()) else {
+            continue;
+        };
+        assert!(
+            rig.software().in_force || !preview.is_in_order(),
+            "budget {budget}"
+        );
+        shown += u32::from(preview.owes_restart && preview.plan.is_in_order());
+    }
+    assert!(shown > 0, "no crash came between the change and the restart");
+}
+
+#[test]
+fn no_number_of_dry_runs_locks_the_account() {
+    let mut software = Software::fresh();
+    software.password = Password::Other;
+    let mut rig = Rig::new(software);
+    for _ in 0..50 {
+        let seen = rig.look(&policy());
+        assert!(matches!(seen, Err(Standing::NeedsPerson(_))), "{seen:?}");
+    }
+    assert_eq!(rig.software().lockouts, 0);
+}
+
+#[test]
+fn time_zones_are_hours_in_use_and_nothing_else() {
+    for (hours, seconds) in [
+        ("8", 28_800),
+        ("-3.5", -12_600),
+        ("5.75", 20_700),
+        ("0", 0),
+        ("-12", -43_200),
+    ] {
+        assert_eq!(utc_offset(hours).unwrap().seconds(), seconds, "{hours}");
+    }
+    for hours in ["", "east", "14.5", "-13", "0.001", "NaN", "inf", "5:30"] {
+        assert!(utc_offset(hours).is_err(), "{hours}");
+    }
 }

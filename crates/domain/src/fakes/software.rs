@@ -102,11 +102,7 @@ impl Software {
                 locked_for: Some(until.duration_since(now)),
             };
         }
-        let right = match with {
-            Credential::Wanted => self.password == Password::Wanted,
-            Credential::Initial => self.password == Password::Initial,
-        };
-        if right {
+        if self.is_right(with) {
             self.wrong_tries = 0;
             return LogIn::Accepted(Identity {
                 name: self.configuration.name.clone(),
@@ -128,9 +124,9 @@ impl Software {
         }
     }
 
-    /// The device list, to who is logged in with the wanted password.
-    pub(super) fn list_devices(&self) -> Result<Vec<Device>, PortError> {
-        self.admit("listing devices")?;
+    /// The device list.
+    pub(super) fn list_devices(&self, with: Credential) -> Result<Vec<Device>, PortError> {
+        self.admit("listing devices", with)?;
         let mut devices = self.devices.clone();
         if self.deaf {
             for device in &mut devices {
@@ -140,8 +136,8 @@ impl Software {
         Ok(devices)
     }
 
-    pub(super) fn configuration(&self, now: Timestamp) -> Result<Configuration, PortError> {
-        self.admit("reading the configuration")?;
+    pub(super) fn configuration(&self, with: Credential, now: Timestamp) -> Result<Configuration, PortError> {
+        self.admit("reading the configuration", with)?;
         let mut configuration = self.configuration.clone();
         configuration.clock.instant = now.saturating_add(self.clock_off).unwrap_or(now);
         Ok(configuration)
@@ -158,8 +154,13 @@ impl Software {
         Ok(())
     }
 
-    pub(super) fn change(&mut self, change: &Change, now: Timestamp) -> Result<Applied, PortError> {
-        self.admit("changing the configuration")?;
+    pub(super) fn change(
+        &mut self,
+        change: &Change,
+        with: Credential,
+        now: Timestamp,
+    ) -> Result<Applied, PortError> {
+        self.admit("changing the configuration", with)?;
         let straight = |addresses: Vec<String>| PortMap {
             enabled: true,
             addresses,
@@ -185,17 +186,24 @@ impl Software {
         Ok(Applied::Now)
     }
 
-    pub(super) fn restart(&mut self, now: Timestamp) -> Result<(), PortError> {
-        self.admit("restarting the software")?;
+    pub(super) fn restart(&mut self, with: Credential, now: Timestamp) -> Result<(), PortError> {
+        self.admit("restarting the software", with)?;
         self.restarts += 1;
         self.boot(now);
         Ok(())
     }
 
-    fn admit(&self, doing: &str) -> Result<(), PortError> {
-        if self.password == Password::Wanted {
+    fn admit(&self, doing: &str, with: Credential) -> Result<(), PortError> {
+        if self.is_right(with) {
             return Ok(());
         }
         Err(PortError::refused(doing, "the password is wrong"))
+    }
+
+    fn is_right(&self, with: Credential) -> bool {
+        match with {
+            Credential::Wanted => self.password == Password::Wanted,
+            Credential::Initial => self.password == Password::Initial,
+        }
     }
 }

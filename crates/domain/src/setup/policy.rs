@@ -49,6 +49,26 @@ pub struct WantedClock {
     pub ntp: bool,
 }
 
+/// Reads a time zone as people and the template write it: hours east of UTC, such as `8`, `-3.5` or `5.75`.
+///
+/// # Errors
+/// When it is no number, not in whole minutes, or of no zone in use: they reach from -12 to 14 (IANA time zone
+/// database).
+pub fn utc_offset(hours: &str) -> Result<Offset, NotAnOffset> {
+    let not_an_offset = || NotAnOffset(hours.to_owned());
+    let minutes = hours.trim().parse::<f64>().map_err(|_| not_an_offset())? * 60.0;
+    if minutes.fract() != 0.0 || !(-12.0 * 60.0..=14.0 * 60.0).contains(&minutes) {
+        return Err(not_an_offset());
+    }
+    // Whole, and far within an i32.
+    Offset::from_seconds(minutes as i32 * 60).map_err(|_| not_an_offset())
+}
+
+/// Not a time zone by hours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no time zone: hours east of UTC are, such as 8, -3.5 or 5.75, from -12 to 14")]
+pub struct NotAnOffset(String);
+
 impl Default for SetupPolicy {
     fn default() -> Self {
         Self {

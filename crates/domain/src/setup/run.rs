@@ -1,11 +1,10 @@
 //! Setup's loop over the ports.
 
+use super::memory::{GATEWAYS_MAX, Memories, Tries};
 use super::{Applied, Identity, Plan, SetupPolicy, plan};
 use crate::memory::Memory;
 use crate::ports::{ControlTable, Credential, GatewayAdmin, LogIn, PortError, Put};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The control item that remembers tries and restarts.
 pub const MEMORY: &str = "setup";
@@ -32,54 +31,46 @@ pub enum Standing {
     NeedsPerson(String),
 }
 
-/// What is remembered, by endpoint: a candidate is set up while the gateway in office may owe a restart. Of a gateway
-/// that is in order nothing is.
-type Memories = BTreeMap<String, Tries>;
-
-/// Gateways remembered at a time; beyond it the one that was tried longest ago is forgotten.
-const GATEWAYS_MAX: usize = 8;
-
-/// What is remembered of one gateway. Another password begins anew.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Tries {
-    password_version: u64,
-    /// Tries since a password was last right, counted before they are made.
-    tries: u32,
-    /// The last of them.
-    tried_at: Option<Timestamp>,
-    /// One of them was refused; without that, crashes may have used them up, and time heals.
-    refused: bool,
-    locked_until: Option<Timestamp>,
-    restart: Option<Restart>,
+/// What [`set_up`] would do, see [`compare`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Who the gateway says it is.
+    pub identity: Identity,
+    /// It has the initial password, which would be replaced first.
+    pub has_initial_password: bool,
+    /// What would be changed.
+    pub plan: Plan,
+    /// Something changed earlier is not in force before a restart, which would be asked for.
+    pub owes_restart: bool,
 }
 
-/// A restart that is owed to the gateway.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Restart {
-    asked: u32,
-    /// When the gateway should be back.
-    until: Option<Timestamp>,
-    /// The gateway said that it restarts.
-    promised: bool,
+impl Preview {
+    /// Whether nothing would be done.
+    pub fn is_in_order(&self) -> bool {
+        self.plan.is_in_order() && !self.has_initial_password && !self.owes_restart
+    }
 }
 
-/// Compares once and changes nothing: a dry run. It costs one try when the wanted password is wrong.
+/// Looks and changes nothing at the gateway: a dry run. A wrong password costs a try as it does in [`set_up`], and is
+/// remembered like there, so that no number of dry runs locks the account. The standing says why nothing could be seen.
 ///
 /// # Errors
-/// The gateway's; [`PortError::Refused`] when the password is wrong or the account is locked.
-pub async fn compare<G: GatewayAdmin>(
+/// The gateway's or the table's; [`PortError::Throttled`] when another invocation was faster.
+pub async fn compare<G, T>(
     policy: &SetupPolicy,
+    endpoint: &str,
     gateway: &G,
+    table: &T,
     now: Timestamp,
-) -> Result<(Identity, Plan), PortError> {
-    let doing = "logging in at the gateway";
-    match gateway.log_in(Credential::Wanted).await? {
-        LogIn::Accepted(identity) => Ok((identity, plan(policy, &gateway.configuration().await?, now))),
-        LogIn::Rejected { .. } => Err(PortError::refused(doing, "the password is wrong")),
-        LogIn::Locked { .. } => Err(PortError::refused(doing, "the account is locked")),
-    }
+) -> Result<Result<Preview, Standing>, PortError>
+where
+    G: GatewayAdmin,
+    T: ControlTable,
+{
+    let mut run = Run::begin(policy, endpoint, gateway, table, now).await?;
+    let preview = run.preview().await?;
+    run.save().await?;
+    Ok(preview)
 }
 
 /// Whether the gateway at `endpoint` has refused the passwords.
@@ -114,18 +105,7 @@ where
     G: GatewayAdmin,
     T: ControlTable,
 {
-    let mut run = Run {
-        policy,
-        gateway,
-        table,
-        now,
-        endpoint,
-        memories: Memory::load(table, MEMORY).await?,
-        tries: Tries::default(),
-        changed: Vec::new(),
-        by_hand: Vec::new(),
-    };
-    run.begin();
+    let mut run = Run::begin(policy, endpoint, gateway, table, now).await?;
     let standing = run.steps().await?;
     run.save().await?;
     Ok(Report {
@@ -148,28 +128,37 @@ struct Run<'a, G, T> {
     by_hand: Vec<String>,
 }
 
-impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
-    fn begin(&mut self) {
-        let known = self.memories.value.get(self.endpoint).cloned();
-        self.tries = known.unwrap_or_default();
-        let forgiven = self.policy.try_again || self.tries.password_version != self.policy.password_version;
-        if forgiven {
-            self.tries.tries = 0;
-            self.tries.refused = false;
-            self.tries.locked_until = None;
-        }
-        if self.policy.try_again {
-            self.tries.restart = None;
-        }
-        self.tries.password_version = self.policy.password_version;
+impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
+    async fn begin(
+        policy: &'a SetupPolicy,
+        endpoint: &'a str,
+        gateway: &'a G,
+        table: &'a T,
+        now: Timestamp,
+    ) -> Result<Self, PortError> {
+        let memories: Memory<Memories> = Memory::load(table, MEMORY).await?;
+        let known = memories.value.get(endpoint).cloned().unwrap_or_default();
+        Ok(Self {
+            policy,
+            gateway,
+            table,
+            now,
+            endpoint,
+            memories,
+            tries: known.under(policy),
+            changed: Vec::new(),
+            by_hand: Vec::new(),
+        })
     }
 
     async fn steps(&mut self) -> Result<Standing, PortError> {
-        if let Some(until) = self.restarting() {
-            return Ok(Standing::Underway(format!("it restarts until {until:.0}")));
-        }
-        let identity = match self.log_in().await? {
-            Ok(identity) => identity,
+        let identity = match self.enter().await? {
+            Ok((identity, Credential::Wanted)) => identity,
+            Ok((_, Credential::Initial)) => {
+                self.gateway.adopt_password().await?;
+                self.changed.push("replaced the initial password".into());
+                return Ok(Standing::Underway("its password was just changed".into()));
+            }
             Err(standing) => return Ok(standing),
         };
         let plan = plan(self.policy, &self.gateway.configuration().await?, self.now);
@@ -184,6 +173,20 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
         Ok(Standing::Underway("its configuration was changed".into()))
     }
 
+    async fn preview(&mut self) -> Result<Result<Preview, Standing>, PortError> {
+        let (identity, password) = match self.enter().await? {
+            Ok(entered) => entered,
+            Err(standing) => return Ok(Err(standing)),
+        };
+        let configuration = self.gateway.configuration().await?;
+        Ok(Ok(Preview {
+            identity,
+            has_initial_password: password == Credential::Initial,
+            plan: plan(self.policy, &configuration, self.now),
+            owes_restart: self.tries.restart.is_some(),
+        }))
+    }
+
     /// Until when the gateway restarts, if it does. A promised restart whose time is over is paid.
     fn restarting(&mut self) -> Option<Timestamp> {
         let restart = self.tries.restart.as_ref()?;
@@ -194,33 +197,61 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
         until
     }
 
-    async fn log_in(&mut self) -> Result<Result<Identity, Standing>, PortError> {
-        let tries = &self.tries;
-        if let Some(until) = tries.locked_until.filter(|until| *until > self.now) {
-            return Ok(Err(needs_person(format!(
-                "the account is locked until {until:.0}"
-            ))));
+    /// Who the gateway is and which password let us in, or why none does now.
+    async fn enter(&mut self) -> Result<Result<(Identity, Credential), Standing>, PortError> {
+        if let Some(until) = self.restarting() {
+            let restarts = format!("it restarts until {until:.0}");
+            return Ok(Err(Standing::Underway(restarts)));
         }
-        if tries.tries >= self.policy.tries_max {
-            if tries.refused {
-                return Ok(Err(refused()));
-            }
-            let pause = tries.tried_at.map(|at| later(at, self.policy.untold_wait));
-            if let Some(until) = pause.filter(|until| *until > self.now) {
-                return Ok(Err(Standing::Underway(format!(
-                    "it does not say whether the password is right; asked again at {until:.0}"
-                ))));
-            }
-            self.tries.tries = 0;
+        if let Some(standing) = self.forbidden() {
+            return Ok(Err(standing));
         }
-        match self.answer_to(Credential::Wanted).await? {
+        let mut password = Credential::Wanted;
+        let mut answer = self.answer_to(password).await?;
+        if let LogIn::Rejected { tries_left } = answer {
+            if !self.may_be_fresh(tries_left) {
+                return self.give_up().await.map(Err);
+            }
+            password = Credential::Initial;
+            answer = self.answer_to(password).await?;
+        }
+        match answer {
             LogIn::Accepted(identity) => {
                 self.accepted().await?;
-                Ok(Ok(identity))
+                Ok(Ok((identity, password)))
             }
+            LogIn::Rejected { .. } => self.give_up().await.map(Err),
             LogIn::Locked { locked_for } => self.locked(locked_for).await.map(Err),
-            LogIn::Rejected { tries_left } => self.initial(tries_left).await.map(Err),
         }
+    }
+
+    /// Why no password may be tried now, if so.
+    fn forbidden(&mut self) -> Option<Standing> {
+        let tries = &self.tries;
+        if let Some(until) = tries.locked_until.filter(|until| *until > self.now) {
+            return Some(needs_person(format!("the account is locked until {until:.0}")));
+        }
+        if tries.tries < self.policy.tries_max {
+            return None;
+        }
+        if tries.refused {
+            return Some(refused());
+        }
+        let pause = tries.tried_at.map(|at| later(at, self.policy.untold_wait));
+        if let Some(until) = pause.filter(|until| *until > self.now) {
+            return Some(Standing::Underway(format!(
+                "it does not say whether the password is right; asked again at {until:.0}"
+            )));
+        }
+        self.tries.tries = 0;
+        None
+    }
+
+    /// Whether a gateway that refuses the wanted password may be asked for the initial one: that of a gateway fresh
+    /// from its base image.
+    fn may_be_fresh(&self, tries_left: Option<u32>) -> bool {
+        let few_left = tries_left.is_some_and(|left| left <= self.policy.tries_spared);
+        self.policy.has_initial_password && !few_left && self.tries.tries < self.policy.tries_max
     }
 
     async fn accepted(&mut self) -> Result<(), PortError> {
@@ -249,25 +280,6 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
             Err(PortError::Unknown { .. } | PortError::Refused { .. }) => {}
         }
         answer
-    }
-
-    /// The wanted password is wrong: a gateway fresh from its base image has the initial one.
-    async fn initial(&mut self, tries_left: Option<u32>) -> Result<Standing, PortError> {
-        let few_left = tries_left.is_some_and(|left| left <= self.policy.tries_spared);
-        let may_try = self.tries.tries < self.policy.tries_max;
-        if !self.policy.has_initial_password || few_left || !may_try {
-            return self.give_up().await;
-        }
-        match self.answer_to(Credential::Initial).await? {
-            LogIn::Accepted(_) => {
-                self.accepted().await?;
-                self.gateway.adopt_password().await?;
-                self.changed.push("replaced the initial password".into());
-                Ok(Standing::Underway("its password was just changed".into()))
-            }
-            LogIn::Rejected { .. } => self.give_up().await,
-            LogIn::Locked { locked_for } => self.locked(locked_for).await,
-        }
     }
 
     async fn give_up(&mut self) -> Result<Standing, PortError> {
@@ -356,16 +368,10 @@ impl<G: GatewayAdmin, T: ControlTable> Run<'_, G, T> {
     }
 }
 
-impl Tries {
-    fn is_blank(&self) -> bool {
-        self.tries == 0 && self.locked_until.is_none() && self.restart.is_none()
-    }
-}
-
 fn refused() -> Standing {
     needs_person(
         "the gateway refuses the passwords; they are not tried again, lest the account locks, until one of them is \
-         changed in the parameter store"
+         changed in the parameter store or a person says `--try-again`"
             .into(),
     )
 }

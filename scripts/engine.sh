@@ -10,6 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+. scripts/serve.sh
+
 data=$PWD/.cache/engine
 run=      # sockets, whose paths must be short; gone at the end
 server=   # the engine's process
@@ -68,13 +70,10 @@ start() {
     exit 1
 }
 
-serve() {
+hold() {
     start
     echo "unix://$run/docker.sock"
-    # Whichever comes first: the end of input, or of the engine.
-    while kill -0 "$server" 2>/dev/null; do
-        read -r -t 1 || [ $? -gt 128 ] || break
-    done
+    await_end_of "$server"
 }
 
 with_engine() {
@@ -89,7 +88,7 @@ with_engine() {
 
 case "${1-}" in
 install) install ;;
-run) serve ;;
+run) hold ;;
 with)
     shift
     with_engine "$@"

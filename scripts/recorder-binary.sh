@@ -26,21 +26,6 @@ arm64)
 esac
 folder=container/build/$1
 
-install_tools() {
-    mkdir -p .cache
-    exec 9>.cache/recorder-tools.lock
-    flock 9
-    [ -e "$tools/installed" ] && return
-    echo "installing zig $zig and cargo-zigbuild $zigbuild into $tools"
-    # Debian packages this part of Python apart; as no command stands for it, the name before the = is one that never exists.
-    python3 -c 'import ensurepip' 2>/dev/null || scripts/need.sh python3-with-ensurepip=python3-venv
-    rm -rf "$tools"
-    python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check \
-        "certifi==$certifi" "ziglang==$zig" "cargo-zigbuild==$zigbuild"
-    touch "$tools/installed"
-}
-
 add_target() {
     [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] || rustup target add "$target"
 }
@@ -69,7 +54,7 @@ PYTHON
     cp "$into/ffmpeg" "$folder/ffmpeg"
 }
 
-install_tools
+scripts/venv.sh "$tools" "certifi==$certifi" "ziglang==$zig" "cargo-zigbuild==$zigbuild"
 add_target
 rm -rf "$folder"
 mkdir -p "$folder/spool"

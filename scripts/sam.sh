@@ -14,32 +14,14 @@ lambda=.cache/cargo-lambda-1.9.2
 # None of the tools has a reason to tell anybody what is done here.
 export SAM_CLI_TELEMETRY=0
 
-install() {
-    local home=$1
-    shift
-    mkdir -p .cache
-    exec 9>"$home.lock"
-    flock 9
-    if [ ! -e "$home/installed" ]; then
-        echo "installing $* into $home"
-        # Debian packages this part of Python apart; as no command stands for it, the name before the = never exists.
-        python3 -c 'import ensurepip' 2>/dev/null || scripts/need.sh python3-with-ensurepip=python3-venv
-        rm -rf "$home"
-        python3 -m venv "$home"
-        "$home/bin/pip" install --quiet --disable-pip-version-check "$@"
-        touch "$home/installed"
-    fi
-    exec 9>&-
-}
-
 install_lint() {
-    install "$sam" aws-sam-cli==1.170.0 cfn-lint==1.58.0
-    install "$checkov" checkov==3.3.30
+    scripts/venv.sh "$sam" aws-sam-cli==1.170.0 cfn-lint==1.58.0
+    scripts/venv.sh "$checkov" checkov==3.3.30
 }
 
 install_build() {
-    install "$sam" aws-sam-cli==1.170.0 cfn-lint==1.58.0
-    install "$lambda" cargo-lambda==1.9.2 ziglang==0.13.0
+    scripts/venv.sh "$sam" aws-sam-cli==1.170.0 cfn-lint==1.58.0
+    scripts/venv.sh "$lambda" cargo-lambda==1.9.2 ziglang==0.13.0
     # What the default Architecture is compiled for; a toolchain without rustup brings its targets itself.
     if command -v rustup >/dev/null 2>&1; then
         rustup --quiet target add aarch64-unknown-linux-gnu

@@ -4,7 +4,7 @@
 #![cfg(feature = "aws")]
 
 use crate::bed::{Bed, PASSWORD, USER, channel, eventually, far_future};
-use crate::emulator::{BUCKET, Emulator, TABLES};
+use crate::cloud::Cloud;
 use crate::footage::footage;
 use crate::process::{Process, assert_nowhere, ends, terminate};
 use aws::s3::S3Archive;
@@ -34,14 +34,12 @@ async fn metadata_endpoint() -> String {
 }
 
 /// The program with nothing but an environment.
-fn start(bed: &Bed, emulator: &Emulator, metadata: &str) -> Process {
+fn start(bed: &Bed, cloud: &Cloud, metadata: &str) -> Process {
     let log = std::fs::File::create(bed.dir.path().join("log")).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_millrace-recorder"))
         .env_clear()
-        .envs(emulator.environment())
+        .envs(cloud.environment())
         .env("ECS_CONTAINER_METADATA_URI_V4", metadata)
-        .env("MILLRACE_STATE", TABLES)
-        .env("MILLRACE_ARCHIVE", format!("s3://{BUCKET}"))
         .env("MILLRACE_SPOOL", bed.spool())
         .env("MILLRACE_PULL_INTERVAL", "1s")
         .env("MILLRACE_HEARTBEAT_INTERVAL", "2s")
@@ -73,8 +71,8 @@ async fn segments(archive: &S3Archive) -> Vec<SegmentKey> {
 
 #[tokio::test]
 async fn an_assignment_in_dynamodb_becomes_video_in_s3() {
-    let (bed, emulator) = (Bed::with(&[StreamSpec::default()]).await, Emulator::start().await);
-    let (tables, archive) = (emulator.tables(), S3Archive::new(emulator.s3(), BUCKET, ""));
+    let (bed, cloud) = (Bed::with(&[StreamSpec::default()]).await, Cloud::start().await);
+    let (tables, archive) = (&cloud.tables, cloud.archive());
     let assignment = Assignment {
         task: Some(TaskArn::new(TASK)),
         ..bed.assignment(1, 1)
@@ -85,7 +83,7 @@ async fn an_assignment_in_dynamodb_becomes_video_in_s3() {
     );
     assert!(!is_healthy(&bed), "nobody is there yet");
 
-    let child = start(&bed, &emulator, &metadata_endpoint().await);
+    let child = start(&bed, &cloud, &metadata_endpoint().await);
     eventually("segments are in the bucket", async || {
         segments(&archive).await.len() >= 2
     })
@@ -100,7 +98,7 @@ async fn an_assignment_in_dynamodb_becomes_video_in_s3() {
 
     let all = segments(&archive).await;
     let downloads = bed.dir.path().join("downloads");
-    emulator.download(&all, &downloads).await;
+    cloud.download(&all, &downloads).await;
     footage(&downloads, &all, &StreamSpec::default().video).is_whole();
     let gaps = tables
         .list_gaps(&channel(1), Timestamp::MIN, Timestamp::MAX)

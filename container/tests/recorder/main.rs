@@ -9,9 +9,9 @@ mod bed;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
-mod credentials;
+mod cloud;
 #[cfg(test)]
-mod emulator;
+mod credentials;
 #[cfg(test)]
 mod footage;
 #[cfg(test)]

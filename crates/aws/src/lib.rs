@@ -7,6 +7,8 @@ pub mod dynamodb;
 pub mod ecs;
 #[cfg(any(feature = "dynamodb", feature = "ecs", feature = "sns", feature = "ssm"))]
 mod error;
+#[cfg(feature = "harness")]
+pub mod harness;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sns")]

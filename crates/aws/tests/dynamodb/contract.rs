@@ -7,9 +7,9 @@ macro_rules! hold_on {
             use aws::dynamodb::Tables;
 
             fn with_tables(promise: &impl AsyncFn(&Tables)) {
-                let endpoint = crate::tables::$emulator();
+                let emulator = aws::harness::Emulator::$emulator();
                 let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-                runtime.block_on(async { promise(&crate::tables::fresh(endpoint).await.0).await });
+                runtime.block_on(async { promise(&crate::tables::fresh(emulator).await.0).await });
             }
 
             domain::contract!(channels, with_tables);

@@ -1,8 +1,9 @@
 //! What a caller is told when DynamoDB, or what stands in its place, does not do its part.
 
 use crate::scripted::{Scripted, error, json};
-use crate::tables::{config, fresh_names};
+use crate::tables::config;
 use aws::dynamodb::Tables;
+use aws::harness::tables_of;
 use domain::ports::{ChannelsTable, ControlTable, EpisodesTable, GapsTable, PortError, Put, TasksTable};
 use domain::{ChannelKey, Gap, GapCause, Generation, Heartbeat, Revision, TaskArn};
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use serde_json::{Value, json as value};
 const TRIES: u32 = 2;
 
 fn tables(server: &Scripted) -> Tables {
-    Tables::new(&config(&server.endpoint, TRIES), fresh_names())
+    Tables::new(&config(&server.endpoint, TRIES), tables_of("scripted"))
 }
 
 fn key() -> ChannelKey {
@@ -92,7 +93,7 @@ async fn a_server_that_cannot_be_reached_did_nothing() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let tables = Tables::new(&config(&endpoint, TRIES), fresh_names());
+    let tables = Tables::new(&config(&endpoint, TRIES), tables_of("refusing"));
     for (call, outcome) in all_outcomes(&tables).await {
         assert!(
             matches!(outcome, Err(PortError::Throttled { .. })),

@@ -1,8 +1,6 @@
 //! The tables in DynamoDB: on two emulators of it, and against servers that misbehave.
 
 mod contract;
-#[path = "../support/emulator.rs"]
-mod emulator;
 mod faults;
 mod rows;
 mod scripted;

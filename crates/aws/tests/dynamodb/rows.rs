@@ -1,7 +1,8 @@
 //! Rows that are many, contended, or not what this program wrote: on Amazon's emulator.
 
-use crate::tables::{dynamodb_local, fresh};
+use crate::tables::fresh;
 use aws::dynamodb::{TableNames, Tables};
+use aws::harness::Emulator;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::episode::{Episode, EpisodeOrigin};
@@ -16,10 +17,10 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 fn run(test: impl AsyncFnOnce(Tables, Client, TableNames)) {
-    let endpoint = dynamodb_local();
+    let emulator = Emulator::dynamodb_local();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
-        let (tables, client, names) = fresh(endpoint).await;
+        let (tables, client, names) = fresh(emulator).await;
         test(tables, client, names).await;
     });
 }

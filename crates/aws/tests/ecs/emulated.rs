@@ -1,22 +1,18 @@
 //! The host on an emulator, which has everything but idempotent launches.
 
-use crate::ministack;
-use crate::service::{config, credentials};
+use crate::service::config;
 use aws::ecs::{EcsConfig, EcsTasks};
+use aws::harness::{Emulator, unused_name};
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{Compatibility, ContainerDefinition, NetworkMode};
 use domain::contract::host;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Runs the promise on a cluster of its own.
 fn with_emulator(promise: &impl AsyncFn(&EcsTasks)) {
-    static CLUSTERS: AtomicU32 = AtomicU32::new(0);
-    let sdk = ministack::configuration().into_builder();
-    let sdk = sdk.credentials_provider(credentials()).build();
-    let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+    let sdk = Emulator::ministack().sdk_config();
     let config = EcsConfig {
-        cluster: format!("cell-{}-{number}", std::process::id()),
+        cluster: unused_name(),
         ..config()
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
@@ -28,16 +24,11 @@ fn with_emulator(promise: &impl AsyncFn(&EcsTasks)) {
 
 async fn prepare(sdk: &SdkConfig, config: &EcsConfig) {
     let client = Client::new(sdk);
-    let create = async || {
-        let cluster = client.create_cluster().cluster_name(&config.cluster);
-        let cluster = cluster
-            .capacity_providers("FARGATE")
-            .capacity_providers("FARGATE_SPOT");
-        cluster.send().await
-    };
-    ministack::answer(create)
-        .await
-        .expect("the emulator makes a cluster");
+    let cluster = client.create_cluster().cluster_name(&config.cluster);
+    let cluster = cluster
+        .capacity_providers("FARGATE")
+        .capacity_providers("FARGATE_SPOT");
+    cluster.send().await.expect("the emulator makes a cluster");
     define(&client, &config.copy_definition).await;
     define(&client, &config.transform_definition).await;
 }

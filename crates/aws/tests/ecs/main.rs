@@ -2,13 +2,9 @@
 
 mod contract;
 mod emulated;
-#[path = "../support/emulator.rs"]
-mod emulator;
 mod events;
 mod failures;
 mod listing;
-#[path = "../support/ministack.rs"]
-mod ministack;
 mod requests;
 mod service;
 mod service_state;

@@ -1,6 +1,7 @@
 //! The archive's promises on an emulator, and what S3 adds to them.
 
-use crate::server::{BUCKET, client, emulator, fresh_prefix};
+use crate::server::{BUCKET, client, emulator};
+use aws::harness::unused_name;
 use aws::s3::S3Archive;
 use aws_sdk_s3::primitives::ByteStream;
 use domain::ports::{Archive, Stored};
@@ -15,7 +16,7 @@ fn run(test: impl Future<Output = ()>) {
 
 fn with_s3(promise: &impl AsyncFn(&S3Archive)) {
     let endpoint = emulator();
-    run(async { promise(&S3Archive::new(client(endpoint), BUCKET, fresh_prefix())).await });
+    run(async { promise(&S3Archive::new(client(endpoint), BUCKET, unused_name())).await });
 }
 
 domain::contract!(archive, with_s3);
@@ -34,7 +35,7 @@ fn segment(number: i64) -> SegmentKey {
 #[test]
 fn a_listing_of_several_pages_is_whole_and_ends_early_only_past_the_interval() {
     const SEGMENTS: i64 = 1_050;
-    let (client, prefix) = (client(emulator()), fresh_prefix());
+    let (client, prefix) = (client(emulator()), unused_name());
     let archive = S3Archive::new(client.clone(), BUCKET, &prefix);
     run(async {
         let put = async |number| {
@@ -72,7 +73,7 @@ fn a_listing_of_several_pages_is_whole_and_ends_early_only_past_the_interval() {
 
 #[test]
 fn an_object_tells_what_it_is_to_whoever_finds_it() {
-    let (client, prefix) = (client(emulator()), fresh_prefix());
+    let (client, prefix) = (client(emulator()), unused_name());
     let archive = S3Archive::new(client.clone(), BUCKET, format!("/{prefix}/"));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), b"abc").unwrap();

@@ -1,6 +1,7 @@
 //! The archive as programs open it: from the environment.
 
-use crate::server::{BUCKET, emulator, fresh_prefix};
+use crate::server::{BUCKET, emulator};
+use aws::harness::unused_name;
 use aws::s3::S3Archive;
 use domain::contract::archive::a_segment_is_listed_once_it_is_stored;
 use std::process::Command;
@@ -13,7 +14,7 @@ fn region_credentials_and_another_store_come_from_the_environment() {
     if std::env::var_os(ENDPOINT).is_some() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         return runtime.block_on(async {
-            a_segment_is_listed_once_it_is_stored(&S3Archive::from_env(BUCKET, fresh_prefix()).await).await;
+            a_segment_is_listed_once_it_is_stored(&S3Archive::from_env(BUCKET, unused_name()).await).await;
         });
     }
     let child = Command::new(std::env::current_exe().unwrap())

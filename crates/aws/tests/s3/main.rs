@@ -1,8 +1,6 @@
 //! The S3 archive, on an emulator of S3 and against servers that misbehave.
 
 mod contract;
-#[path = "../support/emulator.rs"]
-mod emulator;
 mod environment;
 mod faults;
 mod server;

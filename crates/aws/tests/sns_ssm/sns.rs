@@ -1,25 +1,17 @@
 //! What a subscriber of the topic gets.
 
-use crate::ministack;
 use crate::subscriber::Subscriber;
+use aws::harness::Emulator;
 use aws::sns::Topic;
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
-use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
 use domain::ports::{Alerts, PortError};
 use domain::{Alert, Severity};
 use jiff::Timestamp;
 
-fn sdk_config() -> SdkConfig {
-    let credentials = Credentials::new("test", "test", None, None, "tests");
-    let sdk = ministack::configuration().into_builder();
-    sdk.credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
-}
-
 async fn topic(sdk: &SdkConfig, name: &str) -> String {
     let client = Client::new(sdk);
-    let created = ministack::answer(async || client.create_topic().name(name).send().await).await;
+    let created = client.create_topic().name(name).send().await;
     let created = created.expect("the emulator makes a topic");
     created.topic_arn.expect("a topic has an ARN")
 }
@@ -45,7 +37,7 @@ async fn subscriber(sdk: &SdkConfig, arn: &str) -> Subscriber {
 
 #[tokio::test]
 async fn an_alert_reaches_a_subscriber_as_it_is_meant() {
-    let sdk = sdk_config();
+    let sdk = Emulator::ministack().sdk_config();
     let arn = topic(&sdk, "alerts").await;
     let mut subscriber = subscriber(&sdk, &arn).await;
     let alert = Alert {
@@ -67,7 +59,7 @@ async fn an_alert_reaches_a_subscriber_as_it_is_meant() {
 
 #[tokio::test]
 async fn an_alert_to_a_topic_that_is_gone_is_refused() {
-    let sdk = sdk_config();
+    let sdk = Emulator::ministack().sdk_config();
     let arn = topic(&sdk, "gone").await;
     Client::new(&sdk)
         .delete_topic()

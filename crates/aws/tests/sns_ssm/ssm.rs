@@ -1,10 +1,9 @@
 //! Secrets as they are kept, changed and kept secret.
 
-use crate::ministack;
+use aws::harness::Emulator;
 use aws::ssm::Parameters;
 use aws_config::SdkConfig;
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -18,27 +17,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 const SECRET: &str = "ünly-ƒor-the-gateway";
 
-fn sdk_config() -> SdkConfig {
-    let credentials = Credentials::new("test", "test", None, None, "tests");
-    let sdk = ministack::configuration().into_builder();
-    sdk.credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
-}
-
 async fn put(sdk: &SdkConfig, name: &str, kind: ParameterType, value: &str) {
     let client = Client::new(sdk);
-    let put = async || {
-        let put = client.put_parameter().name(name).r#type(kind.clone());
-        put.value(value).overwrite(true).send().await
-    };
-    ministack::answer(put)
-        .await
-        .expect("the emulator keeps a parameter");
+    let put = client.put_parameter().name(name).r#type(kind);
+    let put = put.value(value).overwrite(true).send().await;
+    put.expect("the emulator keeps a parameter");
 }
 
 #[tokio::test]
 async fn a_changed_secret_has_a_later_version() {
-    let sdk = sdk_config();
+    let sdk = Emulator::ministack().sdk_config();
     let name = "/changes/password";
     let parameters = Parameters::new(&sdk);
     put(&sdk, name, ParameterType::SecureString, "the first").await;
@@ -54,7 +42,7 @@ async fn a_changed_secret_has_a_later_version() {
 
 #[tokio::test]
 async fn a_password_that_everybody_can_read_is_refused() {
-    let sdk = sdk_config();
+    let sdk = Emulator::ministack().sdk_config();
     put(&sdk, "/plain/password", ParameterType::String, SECRET).await;
     let read = Parameters::new(&sdk).secret("/plain/password").await;
     let error = read.map(|(_, version)| version).unwrap_err();
@@ -65,7 +53,7 @@ async fn a_password_that_everybody_can_read_is_refused() {
 
 #[tokio::test]
 async fn a_secret_that_does_not_exist_is_refused_by_name() {
-    let sdk = sdk_config();
+    let sdk = Emulator::ministack().sdk_config();
     put(&sdk, "/another/password", ParameterType::SecureString, SECRET).await;
     let read = Parameters::new(&sdk).secret("/no/password").await;
     let error = read.map(|(_, version)| version).unwrap_err();
@@ -88,7 +76,7 @@ impl HttpConnector for CutOff {
 #[tokio::test]
 async fn a_secret_in_an_answer_that_cannot_be_read_is_in_no_error() {
     let cut_off = SharedHttpConnector::new(CutOff);
-    let sdk = sdk_config().into_builder();
+    let sdk = Emulator::ministack().sdk_config().into_builder();
     let sdk = sdk
         .http_client(http_client_fn(move |_, _| cut_off.clone()))
         .build();
@@ -120,7 +108,7 @@ fn a_secret_is_in_no_log_even_when_everything_is_logged() {
         .enable_all()
         .build()
         .expect("a runtime starts");
-    let sdk = sdk_config();
+    let sdk = Emulator::ministack().sdk_config();
     runtime.block_on(put(&sdk, "/logged/password", ParameterType::SecureString, SECRET));
     let log = Log::default();
     let writer = log.clone();

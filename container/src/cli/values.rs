@@ -69,7 +69,11 @@ impl FromStr for ArchiveUrl {
             #[cfg(feature = "local")]
             Some(("file", path)) if !path.is_empty() => Ok(Self::Folder(path.into())),
             #[cfg(feature = "s3")]
-            Some(("s3", rest)) => s3_url(rest),
+            Some(("s3", _)) => {
+                let location: aws::s3::Location = text.parse().map_err(|error| format!("{error}"))?;
+                let (bucket, prefix) = (location.bucket, location.prefix);
+                Ok(Self::S3 { bucket, prefix })
+            }
             Some(_) | None => Err(format!("this build takes {}", KINDS_OF_ARCHIVE.join(" or "))),
         }
     }
@@ -81,19 +85,6 @@ const KINDS_OF_ARCHIVE: &[&str] = &[
     #[cfg(feature = "s3")]
     "`s3://BUCKET/PREFIX`",
 ];
-
-#[cfg(feature = "s3")]
-fn s3_url(rest: &str) -> Result<ArchiveUrl, String> {
-    let place = rest.strip_prefix("//").unwrap_or_default();
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-    if bucket.is_empty() {
-        return Err("expected `s3://BUCKET/PREFIX`".to_owned());
-    }
-    Ok(ArchiveUrl::S3 {
-        bucket: bucket.to_owned(),
-        prefix: prefix.trim_matches('/').to_owned(),
-    })
-}
 
 /// A size in bytes, written like `500MB` (powers of 1000) or `10GiB` (powers of 1024).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,24 +8,32 @@
 
 mod client;
 mod error;
+mod location;
 mod metadata;
 mod read;
 mod sweep;
 
+pub use location::{Location, NotALocation};
+
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::primitives::ByteStream;
 use domain::ports::{Archive, PortError, Stored};
+use domain::segment::format_start;
 use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta};
 use error::{Failed, is_already_there};
-use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::io::ErrorKind;
 use std::path::Path;
 
 /// A bound on one listing: a thousand pages of a thousand keys are a year of a channel's 30 s segments.
 const PAGES_MAX: usize = 1_000;
+
+/// No segment is longer: what starts earlier than this before an interval does not reach into it.
+const SEGMENT_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// An archive below one prefix of a bucket.
 #[derive(Debug, Clone)]
@@ -54,6 +62,11 @@ impl S3Archive {
     /// environment, profile, ECS task role, instance role.
     pub async fn from_env(bucket: impl Into<String>, prefix: impl AsRef<str>) -> Self {
         Self::new(client::new(&crate::config_from_env().await), bucket, prefix)
+    }
+
+    /// The archive at `location`, by the region, credentials and time-outs of `config`.
+    pub fn at(config: &SdkConfig, location: &Location) -> Self {
+        Self::new(client::new(config), &location.bucket, &location.prefix)
     }
 
     fn key(&self, key: &ObjectKey) -> String {
@@ -107,16 +120,13 @@ impl S3Archive {
         from: Timestamp,
         continuation: Option<String>,
     ) -> Result<ListObjectsV2Output, PortError> {
-        let day_before = from.to_zoned(TimeZone::UTC).date().saturating_sub(1.day());
+        let earliest = from.saturating_sub(SEGMENT_MAX).unwrap_or(Timestamp::MIN);
+        let day = SegmentKey::day_prefix(channel, earliest.to_zoned(TimeZone::UTC).date());
         self.client
             .list_objects_v2()
             .bucket(&self.bucket)
             .prefix(format!("{}{}/", self.prefix, channel.prefix()))
-            .start_after(format!(
-                "{}{}",
-                self.prefix,
-                SegmentKey::day_prefix(channel, day_before)
-            ))
+            .start_after(format!("{}{day}/{}", self.prefix, format_start(earliest)))
             .set_continuation_token(continuation)
             .send()
             .await

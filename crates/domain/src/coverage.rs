@@ -10,8 +10,10 @@ use serde::Serialize;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+mod hour;
 mod totals;
 
+pub use hour::{ChannelHour, HourPolicy, HourReport, last_full_hour, measure_hour};
 pub use totals::Totals;
 
 /// A stretch of one state.
@@ -90,6 +92,18 @@ pub fn with_wanted(spans: &[Span], wanted: &[Range<Timestamp>]) -> Vec<Span> {
         }
     }
     told
+}
+
+/// The same for a channel that is wanted since then. What was recorded before shows that it was wanted before, too.
+pub fn since_wanted(
+    spans: &[Span],
+    segments: &[SegmentKey],
+    since: Timestamp,
+    until: Timestamp,
+) -> Vec<Span> {
+    let recorded = segments.iter().map(|segment| segment.start);
+    let first = recorded.min().map_or(since, |start| start.min(since));
+    with_wanted(spans, &[first..until])
 }
 
 /// How much of `spans` is recorded.

@@ -343,6 +343,45 @@ fn a_bounded_run_is_gone_on_with_where_it_stopped() {
     assert_eq!(world.archive.keys().len(), 2_002);
 }
 
+#[test]
+fn a_run_that_lasts_too_long_is_gone_on_with_where_it_stopped() {
+    let world = World::new(0, 10 * DAY);
+    for second in 0..3_000 {
+        world
+            .archive
+            .place(segment(&channel(1), second * 1_000, 1_000), b"x");
+    }
+    let hasty = KeepPolicy {
+        run_max: SignedDuration::from_secs(4),
+        ..policy(RETENTION_DAYS)
+    };
+    world.keep(&hasty, Mode::Delete);
+    // Every look at this clock takes a second.
+    let run = || {
+        let ticking = || at(world.clock.fetch_add(1, Ordering::Relaxed));
+        let (archive, tables) = (&world.archive, &world.tables);
+        block_on(keep(
+            &hasty,
+            archive,
+            tables,
+            &world.alerts,
+            ticking,
+            Mode::Delete,
+        ))
+    };
+    let first = run();
+    assert!(
+        first.unfinished && (1_000..3_000).contains(&first.deleted),
+        "{first:?}"
+    );
+    let mut runs = 0;
+    while run().unfinished {
+        runs += 1;
+        assert!(runs < 10, "it never comes to an end");
+    }
+    assert_eq!(world.archive.keys(), []);
+}
+
 /// A storm of one seed; answers which of its dangers it met.
 fn storm(seed: u64) -> BTreeSet<&'static str> {
     let mut random = Random::new(seed);

@@ -49,6 +49,14 @@ impl Totals {
         }
     }
 
+    /// What took the most of what was wanted, and how much that is; `None` when nothing is missing.
+    pub fn worst(&self) -> Option<(State, SignedDuration)> {
+        let explained = self.lost.iter().map(|(cause, lost)| (State::Gap(*cause), *lost));
+        let all = explained.chain([(State::Unexplained, self.unexplained)]);
+        all.filter(|(_, lost)| *lost > SignedDuration::ZERO)
+            .max_by_key(|(_, lost)| *lost)
+    }
+
     /// All that was wanted, recorded or not.
     pub fn wanted(&self) -> SignedDuration {
         let lost = self

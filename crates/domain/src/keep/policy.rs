@@ -12,6 +12,8 @@ pub struct KeepPolicy {
     pub clock_step_max: SignedDuration,
     /// Pages one run lists at most; the next goes on where it stopped.
     pub pages_max: usize,
+    /// A run that lasts longer lists no further page; the next goes on where it stopped.
+    pub run_max: SignedDuration,
 }
 
 impl Default for KeepPolicy {
@@ -22,6 +24,7 @@ impl Default for KeepPolicy {
             clock_step_max: SignedDuration::from_hours(48),
             // A million objects: a function's quarter of an hour, at half a second a page with its delete.
             pages_max: 1_000,
+            run_max: SignedDuration::from_hours(1),
         }
     }
 }

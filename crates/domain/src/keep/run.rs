@@ -185,7 +185,7 @@ where
             };
             match self.channel(&mut sweep, report).await {
                 Ok(Done::Yes) => {}
-                Ok(Done::OutOfPages) => {
+                Ok(Done::OutOfBounds) => {
                     let after = sweep.after;
                     return Ok(Some(Cursor { channel, after }));
                 }
@@ -198,8 +198,9 @@ where
 
     async fn channel(&self, sweep: &mut Sweep<'_>, report: &mut Report) -> Result<Done, PortError> {
         loop {
-            if sweep.pages_left == 0 {
-                return Ok(Done::OutOfPages);
+            let lasted = (self.clock)().duration_since(self.now);
+            if sweep.pages_left == 0 || lasted > self.policy.run_max {
+                return Ok(Done::OutOfBounds);
             }
             sweep.pages_left -= 1;
             let page = self
@@ -297,7 +298,7 @@ struct Sweep<'a> {
 
 enum Done {
     Yes,
-    OutOfPages,
+    OutOfBounds,
 }
 
 /// A clock far ahead of the last run's may have jumped, and everything would be old: it takes two looks.

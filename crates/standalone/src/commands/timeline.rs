@@ -6,7 +6,7 @@ use crate::archive::{AnyArchive, history};
 use crate::config::{Config, Options};
 use crate::show;
 use anyhow::Context;
-use domain::coverage::{Span, State, Totals, with_wanted};
+use domain::coverage::{Span, State, Totals, since_wanted};
 use domain::ports::{ChannelsTable, EpisodesTable};
 use domain::{ChannelKey, DeviceIndex, Episode, GapCause};
 use indicatif::ProgressBar;
@@ -103,14 +103,7 @@ async fn look(
     }
     let history = history(archive, table, &key, range.start, range.end).await?;
     let spans = match wanted_since {
-        // What was recorded before shows that the channel was wanted before, too.
-        Some(since) => {
-            let first = history
-                .segments
-                .first()
-                .map_or(since, |segment| segment.start.min(since));
-            with_wanted(&history.spans, &[first..range.end])
-        }
+        Some(since) => since_wanted(&history.spans, &history.segments, since, range.end),
         None => history.spans,
     };
     let episodes = table

@@ -31,7 +31,7 @@ pub async fn config_from_env() -> SdkConfig {
 
 /// For a call that must not be done twice: a second try would be judged by its own answer, although the first may
 /// have been applied and only its answer lost.
-#[cfg(feature = "dynamodb")]
+#[cfg(any(feature = "dynamodb", feature = "ec2"))]
 pub(crate) fn one_try() -> RetryConfig {
     RetryConfig::disabled()
 }

@@ -1,4 +1,4 @@
-//! What the errors of DynamoDB, ECS, SNS and SSM mean to a caller of a port. S3's have meanings of their own
+//! What the errors of DynamoDB, EC2, ECS, SNS and SSM mean to a caller of a port. S3's have meanings of their own
 //! (`s3/error.rs`).
 //!
 //! The idea: *nothing happened* is only claimed when the service said so or the request never left. Whatever is

@@ -3,9 +3,17 @@
 mod client;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 #[cfg(feature = "ecs")]
 pub mod ecs;
-#[cfg(any(feature = "dynamodb", feature = "ecs", feature = "sns", feature = "ssm"))]
+#[cfg(any(
+    feature = "dynamodb",
+    feature = "ec2",
+    feature = "ecs",
+    feature = "sns",
+    feature = "ssm"
+))]
 mod error;
 #[cfg(feature = "harness")]
 pub mod harness;

@@ -4,6 +4,7 @@ pub(crate) mod channels;
 pub(crate) mod episodes;
 pub(crate) mod export;
 pub(crate) mod footage;
+pub(crate) mod gateway;
 pub(crate) mod keep;
 pub(crate) mod playlist;
 pub(crate) mod poll;

@@ -1,9 +1,13 @@
 //! Configuration: flag, then environment, then file, then default; one name end to end.
 //!
 //! `--poll-interval` = `MILLRACE_POLL_INTERVAL` = `poll-interval` in the TOML file. The file also holds what has no
-//! flag: `[recording]`, the settings of all channels, and `[channel."deviceIndex/channel"]`, those of one. The
-//! password has neither flag nor key, for both are read by others: `MILLRACE_GATEWAY_PASSWORD`, or a file named by
+//! flag: `[recording]`, the settings of all channels, and `[channel."deviceIndex/channel"]`, those of one. Passwords
+//! have neither flag nor key, for both are read by others: `MILLRACE_GATEWAY_PASSWORD`, or a file named by
 //! `--gateway-password-file`.
+
+mod wanted;
+
+pub(crate) use wanted::WantedOptions;
 
 use anyhow::{Context, bail};
 use domain::dispatch::DispatchPolicy;
@@ -131,6 +135,8 @@ struct File {
     recording: RecordingSettings,
     channel: BTreeMap<String, RecordingSettings>,
     #[serde(flatten)]
+    wanted: WantedOptions,
+    #[serde(flatten)]
     options: toml::Table,
 }
 
@@ -151,6 +157,8 @@ pub(crate) struct Config {
     pub(crate) keep_interval: Duration,
     /// Settings the file gives to single channels.
     pub(crate) channels: BTreeMap<ChannelKey, RecordingSettings>,
+    /// What the file says of the gateway's own configuration.
+    pub(crate) wanted: WantedOptions,
 }
 
 /// How to reach the gateway.
@@ -257,6 +265,7 @@ impl Config {
             keep_interval: positive("keep-interval", options.keep_interval, 60 * 60)?,
             alert_webhook: options.alert_webhook,
             channels: settings.channels,
+            wanted: settings.wanted,
             data,
         })
     }
@@ -267,6 +276,7 @@ impl Config {
 struct Settings {
     default: RecordingSettings,
     channels: BTreeMap<ChannelKey, RecordingSettings>,
+    wanted: WantedOptions,
 }
 
 macro_rules! first_of {
@@ -330,6 +340,7 @@ fn parse_file(text: &str) -> anyhow::Result<(Options, Settings)> {
         Settings {
             default: file.recording,
             channels,
+            wanted: file.wanted,
         },
     ))
 }
@@ -349,7 +360,10 @@ fn gateway(options: &Options) -> anyhow::Result<Option<Gateway>> {
         }
         (None, None) => isapi::Tls::WebPki,
     };
-    let password = password(options.gateway_password_file.as_deref())?;
+    let password =
+        read_password(PASSWORD_ENV, options.gateway_password_file.as_deref())?.with_context(|| {
+            format!("the gateway's password? set {PASSWORD_ENV}, or name a file with --gateway-password-file")
+        })?;
     let username = options.gateway_username.clone().unwrap_or_else(|| "admin".into());
     Ok(Some(Gateway {
         url,
@@ -360,15 +374,16 @@ fn gateway(options: &Options) -> anyhow::Result<Option<Gateway>> {
     }))
 }
 
-fn password(file: Option<&Path>) -> anyhow::Result<SecretString> {
-    if let Ok(password) = std::env::var(PASSWORD_ENV) {
-        return Ok(password.into());
+/// The password in the variable, or else in the file.
+fn read_password(variable: &str, file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
+    if let Ok(password) = std::env::var(variable) {
+        return Ok(Some(password.into()));
     }
-    let file = file.with_context(|| {
-        format!("the gateway's password? set {PASSWORD_ENV}, or name a file with --gateway-password-file")
-    })?;
+    let Some(file) = file else {
+        return Ok(None);
+    };
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned().into()))
 }
 
 fn alarms(options: &Options) -> anyhow::Result<Option<AlarmPolicy>> {
@@ -457,22 +472,25 @@ mod tests {
             "alarm-keep = '-1d'",
             "alarm-before = '2h'",
             "password = 'x'",
+            "gateway-nam = 'x'",
         ] {
             assert!(resolve(&[], file).is_err(), "{file}");
         }
     }
 
     #[test]
-    fn the_password_has_no_flag() {
+    fn no_password_has_a_flag() {
         use clap::CommandFactory;
-        let command = crate::Cli::command();
-        let run = command
-            .get_subcommands()
-            .find(|command| command.get_name() == "run")
-            .unwrap();
-        assert!(
-            run.get_arguments()
-                .all(|argument| !argument.get_id().as_str().ends_with("password"))
-        );
+        let mut commands = vec![crate::Cli::command()];
+        let mut seen = 0;
+        while let Some(command) = commands.pop() {
+            seen += 1;
+            for argument in command.get_arguments() {
+                let name = argument.get_id().as_str();
+                assert!(!name.ends_with("password"), "{} {name}", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+        assert!(seen > 15, "only {seen} commands were looked at");
     }
 }

@@ -54,6 +54,8 @@ enum Command {
     Why(commands::why::Args),
     /// Poll the gateway once by hand.
     Poll(commands::poll::Args),
+    /// Look after the gateway's own configuration.
+    Gateway(commands::gateway::Args),
     /// A recorder; `millrace run` starts them.
     #[command(hide = true)]
     Recorder(recorder::cli::Args),
@@ -71,6 +73,9 @@ fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             _ = writeln!(std::io::stderr(), "millrace: {error:#}");
+            if error.is::<commands::gateway::Differs>() {
+                return ExitCode::from(commands::gateway::DIFFERS);
+            }
             ExitCode::FAILURE
         }
     }
@@ -90,6 +95,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Keep(args) => run_async(commands::keep::run(args)),
         Command::Why(args) => run_async(commands::why::run(args)),
         Command::Poll(args) => run_async(commands::poll::run(args)),
+        Command::Gateway(args) => run_async(commands::gateway::run(args)),
         Command::Recorder(args) => recorder::cli::main(args, alerts::Outbox::from_env()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "millrace", &mut std::io::stdout());

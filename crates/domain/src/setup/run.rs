@@ -5,6 +5,7 @@ use super::{Applied, Identity, Plan, SetupPolicy, plan};
 use crate::memory::Memory;
 use crate::ports::{ControlTable, Credential, GatewayAdmin, LogIn, PortError, Put};
 use jiff::{SignedDuration, Timestamp};
+use std::fmt;
 
 /// The control item that remembers tries and restarts.
 pub const MEMORY: &str = "setup";
@@ -29,6 +30,16 @@ pub enum Standing {
     Underway(String),
     /// A person must act, and why; nothing is tried meanwhile.
     NeedsPerson(String),
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InOrder(_) => f.write_str("it is in order"),
+            Self::Underway(why) => write!(f, "not yet: {why}"),
+            Self::NeedsPerson(why) => write!(f, "a person is needed: {why}"),
+        }
+    }
 }
 
 /// What [`set_up`] would do, see [`compare`].
@@ -156,7 +167,7 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
             Ok((identity, Credential::Wanted)) => identity,
             Ok((_, Credential::Initial)) => {
                 self.gateway.adopt_password().await?;
-                self.changed.push("replaced the initial password".into());
+                self.changed.push("replace the initial password".into());
                 return Ok(Standing::Underway("its password was just changed".into()));
             }
             Err(standing) => return Ok(standing),

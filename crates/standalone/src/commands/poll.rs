@@ -1,12 +1,12 @@
 //! `millrace poll`: one poll by hand.
 
+use super::status::open_or_make;
 use crate::alerts::Outbox;
 use crate::config::{Config, Options};
 use crate::gateway;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use domain::poll::{Report, look, poll};
 use jiff::Timestamp;
-use local::Sqlite;
 use std::io::Write;
 
 /// Arguments of `millrace poll`.
@@ -28,10 +28,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut config = Config::load(args.options)?;
     config.poll.accept_removals = args.accept_removals;
     let gateway = gateway::client(config.gateway()?)?;
-    std::fs::create_dir_all(&config.data).with_context(|| format!("making {}", config.data.display()))?;
-    let table = Sqlite::open(&config.state_file())
-        .await
-        .context("opening the tables")?;
+    let table = open_or_make(&config).await?;
     let mut out = std::io::stdout();
     if args.dry_run {
         let mut report = Report::default();

@@ -117,6 +117,14 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Sqlite> {
     Sqlite::open(&state).await.context("opening the tables")
 }
 
+/// The tables of a data folder, which is made if there is none.
+pub(crate) async fn open_or_make(config: &Config) -> anyhow::Result<Sqlite> {
+    std::fs::create_dir_all(&config.data).with_context(|| format!("making {}", config.data.display()))?;
+    Sqlite::open(&config.state_file())
+        .await
+        .context("opening the tables")
+}
+
 /// The fleet as a table.
 pub(crate) fn render(fleet: &[Channel], now: Timestamp) -> String {
     let rows = fleet.iter().map(|channel| {

@@ -4,6 +4,7 @@
 
 mod archive;
 mod demo;
+mod gateway_setup;
 mod gateway_weather;
 mod people;
 mod restart;

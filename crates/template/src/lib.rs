@@ -73,6 +73,35 @@ impl Template {
     }
 }
 
+/// The text of a `Fn::Sub`, in its short or long form, with the texts of its own variables in their places; of an
+/// `Fn::If` within, what holds when the condition does. What CloudFormation knows by itself stays `${…}`.
+pub fn substitution(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(function) => match (function.get("Fn::Sub"), function.get("Fn::If")) {
+            (Some(Value::Array(parts)), _) => with_variables(parts),
+            (Some(text), _) => substitution(text),
+            (None, Some(choice)) => substitution(choice.get(1)?),
+            (None, None) => None,
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    }
+}
+
+fn with_variables(parts: &[Value]) -> Option<String> {
+    let [text, variables] = parts else {
+        return None;
+    };
+    let mut text = text.as_str()?.to_owned();
+    for (name, value) in variables.as_object()? {
+        // What has no text, such as an attribute of a resource, stays.
+        if let Some(value) = substitution(value) {
+            text = text.replace(&format!("${{{name}}}"), &value);
+        }
+    }
+    Some(text)
+}
+
 /// Calls `visit` with every object within `value`, itself included.
 pub fn visit_objects<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Map<String, Value>)) {
     match value {
@@ -143,6 +172,10 @@ fn collect_references(value: &Value, names: &mut BTreeSet<String>) {
                     names.extend(parts.first().and_then(Value::as_str).and_then(first_part));
                 }
                 ("Fn::Sub", Value::String(text)) => names.extend(substituted(text)),
+                ("Fn::Sub", Value::Array(parts)) => {
+                    let text = parts.first().and_then(Value::as_str).unwrap_or_default();
+                    names.extend(substituted(text));
+                }
                 ("DependsOn", Value::String(name)) => {
                     names.insert(name.clone());
                 }
@@ -182,6 +215,17 @@ mod tests {
         );
         let references: Vec<String> = template.references().into_iter().collect();
         assert_eq!(references, ["B", "C", "D", "One"]);
+    }
+
+    #[test]
+    fn a_substitution_has_the_texts_of_its_variables() {
+        let text =
+            "A: !Sub [\"${X}, ${Y}, ${Z.Arn}\", {X: !If [C, !Sub \"${One}\", \"\"], Y: !GetAtt B.Arn}]\n";
+        let template = Template::parse(text).unwrap();
+        let whole = substitution(template.at("/A"));
+        assert_eq!(whole.as_deref(), Some("${One}, ${Y}, ${Z.Arn}"));
+        assert!(template.references().contains("Z"));
+        assert_eq!(substitution(&json!({"Ref": "B"})), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{source, template};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use template::Template;
 
 /// Where the functions write metrics; the names stand in quotes.
 const MEASURED_IN: [&str; 2] = ["functions", "crates/lambda/src"];
@@ -19,6 +20,12 @@ fn assert_measured(metric: &str, by: &str) {
         source(DOCUMENTED_IN).contains(&format!("`{metric}`")),
         "{by}: nobody explains {metric}"
     );
+}
+
+/// The dashboard of a stack that has all there is to show.
+fn dashboard(template: &Template) -> String {
+    let body = template.at("/Resources/Dashboard/Properties/DashboardBody");
+    template::substitution(body).expect("the dashboard is a text")
 }
 
 #[test]
@@ -54,8 +61,7 @@ fn every_function_has_an_alarm_on_its_errors() {
 #[test]
 fn somebody_hears_every_alarm_and_the_dashboard_shows_it() {
     let template = template();
-    let dashboard = template.at("/Resources/Dashboard/Properties/DashboardBody/Fn::Sub");
-    let dashboard = dashboard.as_str().expect("the dashboard is a text");
+    let dashboard = dashboard(&template);
     for (id, alarm) in template.resources_of("AWS::CloudWatch::Alarm") {
         assert_eq!(
             alarm["Properties"]["AlarmActions"][0]["Ref"], "AlertsTopic",
@@ -77,10 +83,8 @@ fn somebody_hears_every_alarm_and_the_dashboard_shows_it() {
 #[test]
 fn the_dashboard_shows_what_is_measured() {
     let template = template();
-    let text = template.at("/Resources/Dashboard/Properties/DashboardBody/Fn::Sub");
-    let text = text.as_str().expect("the dashboard is a text");
-    let body: Value =
-        serde_json::from_str(text).expect("the dashboard is JSON before and after substitution");
+    let body: Value = serde_json::from_str(&dashboard(&template))
+        .expect("the dashboard is JSON before its names are filled in");
     let mut shown = BTreeSet::new();
     for widget in body["widgets"].as_array().expect("a dashboard has widgets") {
         let mut namespace = "";
@@ -115,13 +119,11 @@ fn documented() -> BTreeSet<String> {
 #[test]
 fn every_metric_that_is_documented_is_shown() {
     let template = template();
-    let dashboard = template
-        .at("/Resources/Dashboard/Properties/DashboardBody/Fn::Sub")
-        .to_string();
+    let dashboard = dashboard(&template);
     let names = documented();
     assert!(names.len() > 10, "{names:?}");
     for name in names {
-        let shown = dashboard.contains(&format!("\\\"{name}\\\""));
+        let shown = dashboard.contains(&format!("\"{name}\""));
         assert!(shown, "the dashboard does not show {name}");
     }
 }

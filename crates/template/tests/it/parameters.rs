@@ -142,7 +142,7 @@ fn what_holds_data_stays_when_the_stack_goes() {
         .iter()
         .flat_map(|kind| template.resources_of(kind))
         .collect();
-    assert_eq!(keepers.len(), 6);
+    assert_eq!(keepers.len(), 7);
     for (id, resource) in keepers {
         assert_eq!(resource["DeletionPolicy"], "Retain", "{id}");
         assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{id}");

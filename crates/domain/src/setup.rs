@@ -10,9 +10,11 @@ mod configuration;
 mod memory;
 mod plan;
 mod policy;
+mod report;
 mod run;
 
 pub use configuration::{Applied, Change, Clock, Configuration, Identity, PortMap};
 pub use plan::{Difference, Plan, plan};
 pub use policy::{NotAnOffset, SetupPolicy, Wanted, WantedClock, utc_offset};
-pub use run::{MEMORY, Preview, Report, Standing, compare, is_refused, set_up};
+pub use report::{Preview, Report, Standing};
+pub use run::{MEMORY, compare, is_refused, set_up};

@@ -201,6 +201,16 @@ fn a_first_boot_takes_the_wanted_password_is_set_up_and_restarted_once() {
 }
 
 #[test]
+fn a_first_boot_is_set_up_wherever_a_run_crashed() {
+    for budget in 0..60 {
+        let mut rig = Rig::new(Software::fresh());
+        rig.run(&policy(), Some(budget));
+        rig.until_in_order(&policy());
+        assert_eq!(rig.software().lockouts, 0, "budget {budget}");
+    }
+}
+
+#[test]
 fn a_gateway_in_order_is_neither_changed_nor_restarted_nor_remembered() {
     let mut rig = Rig::new(Software::fresh());
     rig.until_in_order(&policy());

@@ -23,6 +23,8 @@ pub(super) struct Tries {
     pub(super) tried_at: Option<Timestamp>,
     /// One of them was refused; without that, crashes may have used them up, and time heals.
     pub(super) refused: bool,
+    /// The wanted password was refused, and what the gateway says to the initial one is not known yet.
+    pub(super) wanted_refused: bool,
     pub(super) locked_until: Option<Timestamp>,
     pub(super) restart: Option<Restart>,
 }
@@ -44,6 +46,7 @@ impl Tries {
         if policy.try_again || self.password_version != policy.password_version {
             self.tries = 0;
             self.refused = false;
+            self.wanted_refused = false;
             self.locked_until = None;
         }
         if policy.try_again {

@@ -1,66 +1,13 @@
 //! Setup's loop over the ports.
 
 use super::memory::{GATEWAYS_MAX, Memories, Tries};
-use super::{Applied, Identity, Plan, SetupPolicy, plan};
+use super::{Applied, Identity, Plan, Preview, Report, SetupPolicy, Standing, plan};
 use crate::memory::Memory;
 use crate::ports::{ControlTable, Credential, GatewayAdmin, LogIn, PortError, Put};
 use jiff::{SignedDuration, Timestamp};
-use std::fmt;
 
 /// The control item that remembers tries and restarts.
 pub const MEMORY: &str = "setup";
-
-/// What one run found and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// How the gateway stands now.
-    pub standing: Standing,
-    /// What was changed, in words.
-    pub changed: Vec<String>,
-    /// What only a person can change, in words.
-    pub by_hand: Vec<String>,
-}
-
-/// How a gateway stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// It answers, and its configuration is as wanted and in force.
-    InOrder(Identity),
-    /// Not yet, and why; another run goes on.
-    Underway(String),
-    /// A person must act, and why; nothing is tried meanwhile.
-    NeedsPerson(String),
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InOrder(_) => f.write_str("it is in order"),
-            Self::Underway(why) => write!(f, "not yet: {why}"),
-            Self::NeedsPerson(why) => write!(f, "a person is needed: {why}"),
-        }
-    }
-}
-
-/// What [`set_up`] would do, see [`compare`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
-    /// Who the gateway says it is.
-    pub identity: Identity,
-    /// It has the initial password, which would be replaced first.
-    pub has_initial_password: bool,
-    /// What would be changed.
-    pub plan: Plan,
-    /// Something changed earlier is not in force before a restart, which would be asked for.
-    pub owes_restart: bool,
-}
-
-impl Preview {
-    /// Whether nothing would be done.
-    pub fn is_in_order(&self) -> bool {
-        self.plan.is_in_order() && !self.has_initial_password && !self.owes_restart
-    }
-}
 
 /// Looks and changes nothing at the gateway: a dry run. A wrong password costs a try as it does in [`set_up`], and is
 /// remembered like there, so that no number of dry runs locks the account. The standing says why nothing could be seen.
@@ -217,12 +164,13 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
         if let Some(standing) = self.forbidden() {
             return Ok(Err(standing));
         }
-        let mut password = Credential::Wanted;
+        let mut password = self.first_password();
         let mut answer = self.answer_to(password).await?;
-        if let LogIn::Rejected { tries_left } = answer {
-            if !self.may_be_fresh(tries_left) {
+        if let (Credential::Wanted, LogIn::Rejected { tries_left }) = (password, &answer) {
+            if !self.may_be_fresh(*tries_left) {
                 return self.give_up().await.map(Err);
             }
+            self.tries.wanted_refused = true;
             password = Credential::Initial;
             answer = self.answer_to(password).await?;
         }
@@ -258,6 +206,16 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
         None
     }
 
+    /// The wanted password; but once that was refused, the initial one: asking for both again because an answer was
+    /// lost would use up the tries.
+    fn first_password(&self) -> Credential {
+        if self.policy.has_initial_password && self.tries.wanted_refused {
+            Credential::Initial
+        } else {
+            Credential::Wanted
+        }
+    }
+
     /// Whether a gateway that refuses the wanted password may be asked for the initial one: that of a gateway fresh
     /// from its base image.
     fn may_be_fresh(&self, tries_left: Option<u32>) -> bool {
@@ -270,6 +228,7 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
         tries.tries = 0;
         tries.tried_at = None;
         tries.refused = false;
+        tries.wanted_refused = false;
         tries.locked_until = None;
         self.save().await
     }

@@ -1,6 +1,7 @@
 //! The client against a gateway that behaves as documented, in all its habits and with all its troubles.
 
 mod admin;
+mod drift;
 mod faults;
 mod https;
 mod lists;

@@ -11,9 +11,9 @@ use simulator::Simulator;
 use simulator::scenario::GatewaySpec;
 use std::time::Duration;
 
-const WANTED: &str = "the wanted password";
+pub(super) const WANTED: &str = "the wanted password";
 
-fn admin(gateway: &Simulator, wanted: &str, initial: &str) -> Admin {
+pub(super) fn admin(gateway: &Simulator, wanted: &str, initial: &str) -> Admin {
     let url = gateway.api_url();
     let mut config = Config::new(url.parse().unwrap(), gateway.username(), wanted.into());
     config.request_timeout = Duration::from_secs(5);
@@ -22,7 +22,7 @@ fn admin(gateway: &Simulator, wanted: &str, initial: &str) -> Admin {
         .unwrap()
 }
 
-fn policy() -> SetupPolicy {
+pub(super) fn policy() -> SetupPolicy {
     SetupPolicy {
         wanted: Wanted {
             name: Some("Millrace".into()),
@@ -39,7 +39,7 @@ fn policy() -> SetupPolicy {
 }
 
 /// Runs setup until it is in order or needs a person.
-async fn settled(admin: &Admin, tables: &FakeTables) -> (Standing, Vec<String>) {
+pub(super) async fn settled(admin: &Admin, tables: &FakeTables) -> (Standing, Vec<String>) {
     let mut changed = Vec::new();
     let mut last = String::new();
     for _ in 0..600 {

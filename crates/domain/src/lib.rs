@@ -33,6 +33,7 @@ pub mod recover;
 pub mod segment;
 pub mod settings;
 pub mod setup;
+pub mod storage;
 pub mod task;
 mod watch;
 
@@ -45,4 +46,5 @@ pub use id::{ChannelId, ChannelKey, DeviceIndex, Generation, ImageId, InstanceId
 pub use instance::{Image, ImageState, Instance, InstanceState, StatusCheck};
 pub use segment::{Archived, ObjectKey, Origin, SegmentKey, SegmentMeta};
 pub use settings::RecordingSettings;
+pub use storage::{RestoreTier, StorageClass};
 pub use task::{Assignment, AssignmentRow, Heartbeat, Launch, LiveTask, TaskKind};

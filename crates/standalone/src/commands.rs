@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub(crate) mod channels;
+pub(crate) mod cost;
 pub(crate) mod episodes;
 pub(crate) mod export;
 pub(crate) mod footage;

@@ -52,6 +52,8 @@ enum Command {
     Keep(commands::keep::Args),
     /// Say which rule keeps or frees an object of the archive.
     Why(commands::why::Args),
+    /// Say what a deployment on AWS costs a month, what dominates, and what would be cheaper.
+    Cost(commands::cost::Args),
     /// Poll the gateway once by hand.
     Poll(commands::poll::Args),
     /// Look after the gateway's own configuration.
@@ -94,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Episodes(args) => run_async(commands::episodes::run(args)),
         Command::Keep(args) => run_async(commands::keep::run(args)),
         Command::Why(args) => run_async(commands::why::run(args)),
+        Command::Cost(args) => commands::cost::run(&args),
         Command::Poll(args) => run_async(commands::poll::run(args)),
         Command::Gateway(args) => run_async(commands::gateway::run(args)),
         Command::Recorder(args) => recorder::cli::main(args, alerts::Outbox::from_env()?),

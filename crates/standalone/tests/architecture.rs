@@ -11,11 +11,12 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Packag
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What each crate of the workspace may use of it. A new crate gets its line here, or is one of `functions/`.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("simulator", &[]),
     ("template", &[]),
     ("e2e", &["domain", "simulator"]),
+    ("cost", &["domain"]),
     ("isapi", &["domain"]),
     ("local", &["domain"]),
     ("aws", &["domain"]),
@@ -23,12 +24,12 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("recorder", &["aws", "domain", "local"]),
     (
         "standalone",
-        &["aws", "domain", "isapi", "local", "recorder", "simulator"],
+        &["aws", "cost", "domain", "isapi", "local", "recorder", "simulator"],
     ),
 ];
 
 /// What a Lambda function may use.
-const FUNCTION: &[&str] = &["aws", "domain", "isapi", "lambda"];
+const FUNCTION: &[&str] = &["aws", "cost", "domain", "isapi", "lambda"];
 
 /// Everything `domain` may use of the world: values, errors and combinators, but no file, socket, clock or runtime.
 const DOMAIN_USES: [&str; 6] = ["futures", "jiff", "serde", "serde_json", "sha2", "thiserror"];

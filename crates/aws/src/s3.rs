@@ -11,6 +11,7 @@ mod error;
 mod location;
 mod metadata;
 mod read;
+mod restore;
 mod sweep;
 
 pub use location::{Location, NotALocation};
@@ -21,9 +22,10 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::primitives::ByteStream;
-use domain::ports::{Archive, PortError, Stored};
+use aws_sdk_s3::types::Object;
+use domain::ports::{Archive, PortError, Stored, StoredSegment};
 use domain::segment::format_start;
-use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta};
+use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta, StorageClass};
 use error::{Failed, is_already_there};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::io::ErrorKind;
@@ -134,11 +136,56 @@ impl S3Archive {
     }
 
     /// The page's segments, in key order.
-    fn segments(&self, page: &ListObjectsV2Output) -> Vec<SegmentKey> {
-        let keys = page.contents().iter().filter_map(|object| object.key());
-        let ours = keys.filter_map(|key| key.strip_prefix(&self.prefix));
-        ours.filter_map(|key| key.parse().ok()).collect()
+    fn segments(&self, page: &ListObjectsV2Output) -> Vec<StoredSegment> {
+        let segment = |object: &Object| {
+            let key = object.key()?.strip_prefix(&self.prefix)?.parse().ok()?;
+            Some(StoredSegment {
+                key,
+                size_bytes: size_bytes(object),
+                class: class(object),
+            })
+        };
+        page.contents().iter().filter_map(segment).collect()
     }
+
+    /// The channel's segments that overlap `[from, to)`, by start.
+    async fn list(
+        &self,
+        channel: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StoredSegment>, PortError> {
+        let mut found = Vec::new();
+        let mut continuation = None;
+        for _ in 0..PAGES_MAX {
+            let page = self.page(channel, from, continuation).await?;
+            let segments = self.segments(&page);
+            let past_the_end = segments.last().is_some_and(|segment| segment.key.start >= to);
+            let overlaps = |StoredSegment { key, .. }: &StoredSegment| key.start < to && key.end() > from;
+            found.extend(segments.into_iter().filter(overlaps));
+            if past_the_end || page.is_truncated() != Some(true) {
+                return Ok(found);
+            }
+            let Some(next) = page.next_continuation_token else {
+                return Err(PortError::unknown(
+                    listing(channel),
+                    "a page has a next one but no way to it",
+                ));
+            };
+            continuation = Some(next);
+        }
+        let why = format!("more than {PAGES_MAX} pages: ask for a shorter interval");
+        Err(PortError::refused(listing(channel), why))
+    }
+}
+
+fn size_bytes(object: &Object) -> u64 {
+    object.size().and_then(|size| size.try_into().ok()).unwrap_or(0)
+}
+
+fn class(object: &Object) -> Option<StorageClass> {
+    let Ok(class) = object.storage_class()?.as_str().parse();
+    Some(class)
 }
 
 impl Archive for S3Archive {
@@ -166,30 +213,8 @@ impl Archive for S3Archive {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<SegmentKey>, PortError> {
-        let mut found = Vec::new();
-        let mut continuation = None;
-        for _ in 0..PAGES_MAX {
-            let page = self.page(channel, from, continuation).await?;
-            let segments = self.segments(&page);
-            let past_the_end = segments.last().is_some_and(|segment| segment.start >= to);
-            found.extend(
-                segments
-                    .into_iter()
-                    .filter(|segment| segment.start < to && segment.end() > from),
-            );
-            if past_the_end || page.is_truncated() != Some(true) {
-                return Ok(found);
-            }
-            let Some(next) = page.next_continuation_token else {
-                return Err(PortError::unknown(
-                    listing(channel),
-                    "a page has a next one but no way to it",
-                ));
-            };
-            continuation = Some(next);
-        }
-        let why = format!("more than {PAGES_MAX} pages: ask for a shorter interval");
-        Err(PortError::refused(listing(channel), why))
+        let stored = self.list(channel, from, to).await?;
+        Ok(stored.into_iter().map(|segment| segment.key).collect())
     }
 }
 

@@ -125,6 +125,8 @@ macro_rules! contract {
             any_part_of_an_object_can_be_read,
             metadata_reads_back_exactly,
             what_is_not_there_is_refused,
+            segments_of_a_range_tell_their_sizes,
+            what_was_just_stored_is_read_at_once,
             a_deleted_key_can_be_stored_again,
         ]);
     };

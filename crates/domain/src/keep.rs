@@ -15,6 +15,6 @@ mod plan;
 mod policy;
 mod run;
 
-pub use plan::{Because, PagePlan, Verdict, plan, verdict};
+pub use plan::{Because, BytesByClass, PagePlan, Verdict, plan, verdict};
 pub use policy::KeepPolicy;
 pub use run::{Mode, Report, keep};

@@ -19,6 +19,6 @@ pub use error::PortError;
 pub use gateway::{Gateway, GatewayChannel};
 pub use host::{AddressLook, Held, Images, Instances, Moved, NewInstance, Power, PublicAddress, Source};
 pub use site::Site;
-pub use sweep::{ArchiveRead, ArchiveSweep, DELETE_MAX, Page, StoredObject};
+pub use sweep::{ArchiveRead, ArchiveSweep, DELETE_MAX, Page, StoredObject, StoredSegment};
 pub use tables::{ChannelsTable, ControlItem, ControlTable, EpisodesTable, GapsTable, Put, TasksTable};
 pub use tasks::Tasks;

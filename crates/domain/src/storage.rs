@@ -137,9 +137,9 @@ pub enum Availability {
 /// What became of asking for a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// It has begun.
+    /// It has begun; or the copy that is there stays for longer now.
     Begun,
-    /// It was asked for before: it is under way, or done and the copy stays for longer now.
+    /// It was asked for before, and is under way.
     Already,
     /// The object is read at once.
     NotNeeded,

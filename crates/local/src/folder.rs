@@ -16,7 +16,8 @@ mod look;
 mod put;
 mod sweep;
 
-use domain::ports::{Archive, ArchiveRead, ArchiveSweep, Page, PortError, Stored};
+use domain::ports::{Archive, ArchiveRead, ArchiveSweep, Page, PortError, Stored, StoredSegment};
+use domain::storage::{Asked, Availability, RestoreTier};
 use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
 use std::ffi::OsString;
@@ -107,6 +108,32 @@ impl ArchiveSweep for Folder {
 }
 
 impl ArchiveRead for Folder {
+    async fn list_stored(
+        &self,
+        channel: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StoredSegment>, PortError> {
+        let (root, channel) = (self.root.clone(), channel.clone());
+        blocking(format!("listing the segments of {channel}"), move || {
+            list::stored(&root, &channel, from, to)
+        })
+        .await
+    }
+
+    async fn availability(&self, key: &ObjectKey) -> Result<Availability, PortError> {
+        let (root, key) = (self.root.clone(), key.clone());
+        blocking(format!("looking for {key}"), move || {
+            look::exists(&root.join(relative(&key)?))?;
+            Ok(Availability::AtOnce)
+        })
+        .await
+    }
+
+    async fn restore(&self, key: &ObjectKey, _: RestoreTier, _: u32) -> Result<Asked, PortError> {
+        self.availability(key).await.map(|_| Asked::NotNeeded)
+    }
+
     async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, PortError> {
         let (root, key) = (self.root.clone(), key.clone());
         blocking(format!("reading {key}"), move || {

@@ -1,10 +1,12 @@
 //! Looking at one object.
 
 use super::error::Failed;
-use super::{S3Archive, metadata};
+use super::{S3Archive, metadata, restore};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use domain::ports::{ArchiveRead, PortError};
-use domain::{ObjectKey, SegmentMeta};
+use domain::ports::{ArchiveRead, PortError, StoredSegment};
+use domain::storage::{Asked, Availability, RestoreTier};
+use domain::{ChannelKey, ObjectKey, SegmentMeta};
+use jiff::Timestamp;
 use std::error::Error;
 use std::ops::Range;
 
@@ -13,6 +15,23 @@ use std::ops::Range;
 const NOT_READABLE: [&str; 3] = ["NoSuchKey", "NotFound", "InvalidObjectState"];
 
 impl ArchiveRead for S3Archive {
+    async fn list_stored(
+        &self,
+        channel: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StoredSegment>, PortError> {
+        self.list(channel, from, to).await
+    }
+
+    async fn availability(&self, key: &ObjectKey) -> Result<Availability, PortError> {
+        restore::availability(self, key).await
+    }
+
+    async fn restore(&self, key: &ObjectKey, tier: RestoreTier, days: u32) -> Result<Asked, PortError> {
+        restore::ask(self, key, tier, days).await
+    }
+
     async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, PortError> {
         let doing = || format!("reading {key} from s3://{}", self.bucket);
         let size_max = range.end.saturating_sub(range.start);
@@ -44,7 +63,7 @@ impl ArchiveRead for S3Archive {
     }
 }
 
-fn unreadable<E>(error: SdkError<E>, doing: String) -> PortError
+pub(super) fn unreadable<E>(error: SdkError<E>, doing: String) -> PortError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {

@@ -1,7 +1,7 @@
 //! Going through everything and deleting what may go.
 
 use super::error::Failed;
-use super::{PAGES_MAX, S3Archive};
+use super::{PAGES_MAX, S3Archive, class, size_bytes};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use domain::ports::{ArchiveSweep, DELETE_MAX, Page, PortError, StoredObject};
 use domain::{ChannelKey, ObjectKey};
@@ -41,7 +41,8 @@ impl ArchiveSweep for S3Archive {
             };
             objects.push(StoredObject {
                 key: ObjectKey(key.to_owned()),
-                size_bytes: object.size().and_then(|size| size.try_into().ok()).unwrap_or(0),
+                size_bytes: size_bytes(object),
+                class: class(object),
             });
         }
         let last = objects.last().map(|object| object.key.clone());

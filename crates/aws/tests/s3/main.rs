@@ -3,4 +3,5 @@
 mod contract;
 mod environment;
 mod faults;
+mod restore;
 mod server;

@@ -3,7 +3,8 @@
 use super::archive::{Upload, segment};
 use super::samples;
 use crate::ports::{Archive, ArchiveRead, ArchiveSweep, DELETE_MAX, PortError, Stored};
-use crate::{ChannelKey, ObjectKey};
+use crate::storage::{Asked, Availability};
+use crate::{ChannelKey, ObjectKey, RestoreTier, SegmentKey, StorageClass};
 use futures::StreamExt;
 use jiff::SignedDuration;
 
@@ -164,6 +165,45 @@ pub async fn what_is_not_there_is_refused(archive: &(impl Archive + ArchiveRead)
         matches!(described, Err(PortError::Refused { .. })),
         "{described:?}"
     );
+    let available = archive.availability(key).await;
+    assert!(
+        matches!(available, Err(PortError::Refused { .. })),
+        "{available:?}"
+    );
+    let restored = archive.restore(key, RestoreTier::Bulk, 1).await;
+    assert!(matches!(restored, Err(PortError::Refused { .. })), "{restored:?}");
+}
+
+/// The same segments as the listing of their names, in the same order.
+pub async fn segments_of_a_range_tell_their_sizes(archive: &(impl Archive + ArchiveRead)) {
+    let (channel, all) = (samples::key(), keys(&samples::key(), 4));
+    for (size, key) in all.iter().enumerate() {
+        store(archive, key, &vec![7; size + 1]).await;
+    }
+    let second: SegmentKey = all[1].0.parse().expect("it is a segment's");
+    let (from, to) = (second.start, second.start + SignedDuration::from_secs(61));
+    let stored = archive.list_stored(&channel, from, to).await;
+    let stored = stored.expect("the archive answers");
+    let named = archive.list_segments(&channel, from, to).await;
+    let keys: Vec<_> = stored.iter().map(|segment| segment.key.clone()).collect();
+    assert_eq!(keys, named.expect("the archive answers"));
+    let sizes: Vec<_> = stored.iter().map(|segment| segment.size_bytes).collect();
+    assert_eq!(sizes, [2, 3]);
+    assert!(
+        !stored
+            .iter()
+            .any(|segment| segment.class.is_some_and(StorageClass::needs_restore))
+    );
+}
+
+/// Asking for a restore of it is no error.
+pub async fn what_was_just_stored_is_read_at_once(archive: &(impl Archive + ArchiveRead)) {
+    let key = &keys(&samples::key(), 1)[0];
+    store(archive, key, b"x").await;
+    let available = archive.availability(key).await;
+    assert_eq!(available.expect("the archive answers"), Availability::AtOnce);
+    let restored = archive.restore(key, RestoreTier::Standard, 1).await;
+    assert_eq!(restored.expect("the archive answers"), Asked::NotNeeded);
 }
 
 /// Its folder may be gone with it.

@@ -1,7 +1,10 @@
 use super::Weather;
 use crate::id::ChannelKey;
-use crate::ports::{Archive, ArchiveRead, ArchiveSweep, DELETE_MAX, Page, PortError, Stored, StoredObject};
+use crate::ports::{
+    Archive, ArchiveRead, ArchiveSweep, DELETE_MAX, Page, PortError, Stored, StoredObject, StoredSegment,
+};
 use crate::segment::{ObjectKey, SegmentKey, SegmentMeta};
+use crate::storage::{Asked, Availability, RestoreTier};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,15 +90,8 @@ impl Archive for FakeArchive {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<SegmentKey>, PortError> {
-        let list = || {
-            let objects = self.objects();
-            let segments = objects.keys().filter_map(|key| key.0.parse::<SegmentKey>().ok());
-            let overlaps = |segment: &SegmentKey| {
-                segment.channel == *channel && segment.start < to && segment.end() > from
-            };
-            segments.filter(overlaps).collect()
-        };
-        self.weather.call("listing segments", list).await
+        let stored = self.list_stored(channel, from, to).await?;
+        Ok(stored.into_iter().map(|segment| segment.key).collect())
     }
 }
 
@@ -132,6 +128,7 @@ impl ArchiveSweep for FakeArchive {
                 page.objects.push(StoredObject {
                     key: key.clone(),
                     size_bytes: object.content.len() as u64,
+                    class: None,
                 });
             }
             page
@@ -164,6 +161,41 @@ impl ArchiveSweep for FakeArchive {
 }
 
 impl ArchiveRead for FakeArchive {
+    async fn list_stored(
+        &self,
+        channel: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StoredSegment>, PortError> {
+        let list = || {
+            let objects = self.objects();
+            let stored = objects.iter().filter_map(|(key, object)| {
+                let key: SegmentKey = key.0.parse().ok()?;
+                let size_bytes = object.content.len() as u64;
+                Some(StoredSegment {
+                    key,
+                    size_bytes,
+                    class: None,
+                })
+            });
+            let overlaps = |StoredSegment { key, .. }: &StoredSegment| {
+                key.channel == *channel && key.start < to && key.end() > from
+            };
+            stored.filter(overlaps).collect()
+        };
+        self.weather.call("listing segments", list).await
+    }
+
+    async fn availability(&self, key: &ObjectKey) -> Result<Availability, PortError> {
+        let look = || self.find(key).map(|_| Availability::AtOnce);
+        self.weather.call("asking for an object", look).await?
+    }
+
+    async fn restore(&self, key: &ObjectKey, _: RestoreTier, _: u32) -> Result<Asked, PortError> {
+        let look = || self.find(key).map(|_| Asked::NotNeeded);
+        self.weather.call("restoring", look).await?
+    }
+
     async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, PortError> {
         let read = || {
             let object = self.find(key)?;

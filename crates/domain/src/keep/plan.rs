@@ -1,7 +1,10 @@
 use crate::episode::Episode;
 use crate::ports::StoredObject;
 use crate::segment::{Archived, ObjectKey};
+use crate::storage::StorageClass;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What becomes of an object.
@@ -107,14 +110,47 @@ pub struct PagePlan {
     pub delete: Vec<ObjectKey>,
     /// How many bytes that is.
     pub delete_bytes: u64,
+    /// Of them, by the class they lie in where there are classes.
+    pub delete_bytes_by_class: BytesByClass,
     /// Objects past their retention that episodes keep.
     pub kept_by_episodes: usize,
     /// How many bytes they have.
     pub kept_bytes: u64,
+    /// Of them, by class.
+    pub kept_bytes_by_class: BytesByClass,
     /// Objects whose keys are not ours.
     pub not_ours: usize,
     /// Everything from here on is younger than the retention: the rest of the listing need not be read.
     pub reached_the_young: bool,
+}
+
+/// Bytes by the class they lie in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct BytesByClass(pub BTreeMap<StorageClass, u64>);
+
+impl BytesByClass {
+    /// Whether there are none; so it is where there are no classes.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn count(&mut self, object: &StoredObject) {
+        if let Some(class) = object.class {
+            self.add(class, object.size_bytes);
+        }
+    }
+
+    pub(super) fn add_all(&mut self, other: &Self) {
+        for (class, bytes) in &other.0 {
+            self.add(*class, *bytes);
+        }
+    }
+
+    fn add(&mut self, class: StorageClass, bytes: u64) {
+        let sum = self.0.entry(class).or_default();
+        *sum = sum.saturating_add(bytes);
+    }
 }
 
 /// Plans a page: a pure function of what was listed and read. The channel's retention is not 0.
@@ -125,10 +161,12 @@ pub fn plan(objects: &[StoredObject], retention_days: u32, episodes: &[Episode],
             Verdict::Free { .. } => {
                 plan.delete.push(object.key.clone());
                 plan.delete_bytes = plan.delete_bytes.saturating_add(object.size_bytes);
+                plan.delete_bytes_by_class.count(object);
             }
             Verdict::Keep(Because::Episode { .. }) => {
                 plan.kept_by_episodes += 1;
                 plan.kept_bytes = plan.kept_bytes.saturating_add(object.size_bytes);
+                plan.kept_bytes_by_class.count(object);
             }
             Verdict::Keep(Because::NotOurs) => plan.not_ours += 1,
             Verdict::Keep(Because::Young { .. }) => {
@@ -228,8 +266,16 @@ mod tests {
     #[test]
     fn a_long_segment_never_hides_shorter_ones_that_are_due() {
         let listed = [segment(0, 600), segment(10, 30), segment(2 * DAY, 30)];
-        let objects = listed.clone().map(|key| StoredObject { key, size_bytes: 5 });
+        let objects = listed.clone().map(|key| StoredObject {
+            key,
+            size_bytes: 5,
+            class: Some(StorageClass::Glacier),
+        });
         let plan = plan(&objects, 1, &[], at(DAY + 60));
+        assert_eq!(
+            plan.delete_bytes_by_class.0,
+            BTreeMap::from([(StorageClass::Glacier, 5)])
+        );
         assert_eq!((plan.delete, plan.delete_bytes), (vec![listed[1].clone()], 5));
         assert!(plan.reached_the_young);
     }

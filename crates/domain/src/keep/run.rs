@@ -1,7 +1,7 @@
 //! The keep loop over the ports.
 
 use super::memory::{Cursor, Memory};
-use super::plan::{PagePlan, plan, retention};
+use super::plan::{BytesByClass, PagePlan, plan, retention};
 use super::policy::KeepPolicy;
 use crate::alert::{Severity, Trouble};
 use crate::episode::{Episode, MARGIN};
@@ -35,10 +35,16 @@ pub struct Report {
     pub deleted: usize,
     /// How many bytes they had.
     pub deleted_bytes: u64,
+    /// Of them, by the class they lay in where there are classes.
+    #[serde(skip_serializing_if = "BytesByClass::is_empty")]
+    pub deleted_bytes_by_class: BytesByClass,
     /// Objects past their retention that episodes keep.
     pub kept_by_episodes: usize,
     /// How many bytes they have.
     pub kept_bytes: u64,
+    /// Of them, by class.
+    #[serde(skip_serializing_if = "BytesByClass::is_empty")]
+    pub kept_bytes_by_class: BytesByClass,
     /// Objects whose names are not ours; they are left alone.
     pub not_ours: usize,
     /// Episodes that expired long ago and were deleted.
@@ -211,6 +217,7 @@ where
             report.listed += page.objects.len();
             report.kept_by_episodes += plan.kept_by_episodes;
             report.kept_bytes = report.kept_bytes.saturating_add(plan.kept_bytes);
+            report.kept_bytes_by_class.add_all(&plan.kept_bytes_by_class);
             report.not_ours += plan.not_ours;
             self.delete(&plan, read_at, report).await?;
             match page.next {
@@ -261,6 +268,7 @@ where
         report.deleted += plan.delete.len() - failed.len();
         // Of a page of which some stay, the bytes of these are counted too: the report errs on the side of more.
         report.deleted_bytes = report.deleted_bytes.saturating_add(plan.delete_bytes);
+        report.deleted_bytes_by_class.add_all(&plan.delete_bytes_by_class);
         match failed.into_iter().next() {
             None => Ok(()),
             Some((key, why)) => Err(PortError::unknown(format!("deleting {key}"), why)),

@@ -1,6 +1,8 @@
 use super::PortError;
 use crate::id::ChannelKey;
-use crate::segment::{ObjectKey, SegmentMeta};
+use crate::segment::{ObjectKey, SegmentKey, SegmentMeta};
+use crate::storage::{Asked, Availability, RestoreTier, StorageClass};
+use jiff::Timestamp;
 use std::ops::Range;
 
 /// The most objects of one delete, and of one page: what S3 takes (`DeleteObjects`, `ListObjectsV2`).
@@ -13,6 +15,19 @@ pub struct StoredObject {
     pub key: ObjectKey,
     /// Its size in bytes, without its metadata.
     pub size_bytes: u64,
+    /// The class it lies in; `None` where there are none, or the listing does not say.
+    pub class: Option<StorageClass>,
+}
+
+/// A segment as a listing shows its object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSegment {
+    /// Its key.
+    pub key: SegmentKey,
+    /// Its size in bytes, without its metadata.
+    pub size_bytes: u64,
+    /// The class it lies in; `None` where there are none, or the listing does not say.
+    pub class: Option<StorageClass>,
 }
 
 /// Part of a listing.
@@ -50,6 +65,34 @@ pub trait ArchiveSweep: Send + Sync {
 
 /// The archive as those who look at video need it.
 pub trait ArchiveRead: Send + Sync {
+    /// The channel's segments that overlap `[from, to)`, by start, as [`Archive::list_segments`] finds them.
+    ///
+    /// [`Archive::list_segments`]: super::Archive::list_segments
+    fn list_stored(
+        &self,
+        channel: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Future<Output = Result<Vec<StoredSegment>, PortError>> + Send;
+
+    /// Whether the object can be read now.
+    ///
+    /// # Errors
+    /// [`PortError::Refused`] when it is not there.
+    fn availability(&self, key: &ObjectKey) -> impl Future<Output = Result<Availability, PortError>> + Send;
+
+    /// Asks for a copy of an archived object, to be read for so many days. It may be asked again at any time.
+    ///
+    /// # Errors
+    /// [`PortError::Refused`] when the object is not there, or its class has no such tier; [`PortError::Throttled`]
+    /// when the tier has no capacity at the moment.
+    fn restore(
+        &self,
+        key: &ObjectKey,
+        tier: RestoreTier,
+        days: u32,
+    ) -> impl Future<Output = Result<Asked, PortError>> + Send;
+
     /// The object's bytes in the range, or as many of them as it has.
     ///
     /// # Errors

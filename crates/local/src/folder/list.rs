@@ -1,11 +1,35 @@
 //! Listing: the day folders are the index.
 
 use super::Failure;
+use domain::ports::StoredSegment;
 use domain::{ChannelKey, SegmentKey};
 use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
 use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
+
+/// The channel's segments that overlap `[from, to)`, by start, with their sizes.
+pub(super) fn stored(
+    root: &Path,
+    channel: &ChannelKey,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<StoredSegment>, Failure> {
+    let mut found = Vec::new();
+    for key in segments(root, channel, from, to)? {
+        match std::fs::metadata(root.join(key.to_string())) {
+            Ok(object) => found.push(StoredSegment {
+                key,
+                size_bytes: object.len(),
+                class: None,
+            }),
+            // It was deleted since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::Before(error)),
+        }
+    }
+    Ok(found)
+}
 
 /// The channel's segments that overlap `[from, to)`, by start.
 pub(super) fn segments(

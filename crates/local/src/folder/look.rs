@@ -21,9 +21,14 @@ pub(super) fn read(object: &Path, range: &Range<u64>) -> Result<Vec<u8>, Failure
     Ok(bytes)
 }
 
+/// Whether the object is there.
+pub(super) fn exists(object: &Path) -> Result<(), Failure> {
+    std::fs::metadata(object).map(|_| ()).map_err(missing_is_refused)
+}
+
 /// What the sidecar says.
 pub(super) fn describe(object: &Path) -> Result<Option<SegmentMeta>, Failure> {
-    std::fs::metadata(object).map_err(missing_is_refused)?;
+    exists(object)?;
     let file = match File::open(sidecar(object)) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

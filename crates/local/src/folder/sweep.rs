@@ -46,7 +46,11 @@ pub(super) fn page(root: &Path, channel: &ChannelKey, after: Option<&ObjectKey>)
                 return Ok(page);
             }
             let size_bytes = std::fs::metadata(root.join(&key.0)).map_or(0, |found| found.len());
-            page.objects.push(StoredObject { key, size_bytes });
+            page.objects.push(StoredObject {
+                key,
+                size_bytes,
+                class: None,
+            });
         }
     }
     Ok(page)

@@ -1,9 +1,9 @@
 //! Bills against sums made by hand, against the template and the documents, and how they move with each parameter.
 
+#![allow(clippy::unwrap_used)]
+
 use clap::{Args, Command, FromArgMatches};
-use cost::{
-    Bill, Deployment, Dollars, Item, Neighbour, Prices, bill, kept_per_month, neighbours, restore,
-};
+use cost::{Bill, Deployment, Dollars, Item, Neighbour, Prices, bill, kept_per_month, neighbours, restore};
 use domain::{RestoreTier, StorageClass};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -117,8 +117,14 @@ fn a_restore_costs_requests_bytes_and_the_copies() {
         let found = restore.unwrap().cost.0;
         assert!((found - expected).abs() < 1e-6, "{found}, by hand {expected}");
     };
-    close(of(StorageClass::Glacier, RestoreTier::Expedited), 0.30 + 20.0 + copies);
-    close(of(StorageClass::Glacier, RestoreTier::Standard), 0.10 + 0.10 + copies);
+    close(
+        of(StorageClass::Glacier, RestoreTier::Expedited),
+        0.30 + 20.0 + copies,
+    );
+    close(
+        of(StorageClass::Glacier, RestoreTier::Standard),
+        0.10 + 0.10 + copies,
+    );
     close(of(StorageClass::Glacier, RestoreTier::Bulk), copies);
     close(
         of(StorageClass::DeepArchive, RestoreTier::Standard),

@@ -2,8 +2,9 @@
 
 use anyhow::Context;
 use domain::coverage::{Span, coverage};
-use domain::ports::{Archive, ArchiveRead, ArchiveSweep, GapsTable, Page, PortError};
-use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta};
+use domain::ports::{ArchiveRead, ArchiveSweep, GapsTable, Page, PortError, StoredSegment};
+use domain::storage::{Asked, Availability};
+use domain::{ChannelKey, ObjectKey, RestoreTier, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
 use local::Folder;
 use recorder::cli::ArchiveUrl;
@@ -45,17 +46,6 @@ impl AnyArchive {
             }
         }
     }
-
-    /// The channel's segments that overlap the range, by start.
-    pub(crate) async fn segments(
-        &self,
-        channel: &ChannelKey,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> anyhow::Result<Vec<SegmentKey>> {
-        let segments = either!(self, archive => archive.list_segments(channel, from, to).await);
-        segments.with_context(|| format!("listing the segments of {channel}"))
-    }
 }
 
 impl ArchiveSweep for AnyArchive {
@@ -73,6 +63,23 @@ impl ArchiveSweep for AnyArchive {
 }
 
 impl ArchiveRead for AnyArchive {
+    async fn list_stored(
+        &self,
+        channel: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StoredSegment>, PortError> {
+        either!(self, archive => archive.list_stored(channel, from, to).await)
+    }
+
+    async fn availability(&self, key: &ObjectKey) -> Result<Availability, PortError> {
+        either!(self, archive => archive.availability(key).await)
+    }
+
+    async fn restore(&self, key: &ObjectKey, tier: RestoreTier, days: u32) -> Result<Asked, PortError> {
+        either!(self, archive => archive.restore(key, tier, days).await)
+    }
+
     async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, PortError> {
         either!(self, archive => archive.read(key, range).await)
     }
@@ -86,6 +93,8 @@ impl ArchiveRead for AnyArchive {
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) segments: Vec<SegmentKey>,
+    /// The same, as they are stored.
+    pub(crate) objects: Vec<StoredSegment>,
     pub(crate) spans: Vec<Span>,
 }
 
@@ -97,11 +106,19 @@ pub(crate) async fn history<T: GapsTable>(
     from: Timestamp,
     to: Timestamp,
 ) -> anyhow::Result<History> {
-    let segments = archive.segments(channel, from, to).await?;
+    let objects = archive
+        .list_stored(channel, from, to)
+        .await
+        .with_context(|| format!("listing the segments of {channel}"))?;
+    let segments: Vec<SegmentKey> = objects.iter().map(|object| object.key.clone()).collect();
     let gaps = table
         .list_gaps(channel, from, to)
         .await
         .with_context(|| format!("listing the gaps of {channel}"))?;
     let spans = coverage(&segments, &gaps, from, to);
-    Ok(History { segments, spans })
+    Ok(History {
+        segments,
+        objects,
+        spans,
+    })
 }

@@ -13,6 +13,7 @@ mod instance;
 mod machine;
 mod playlist;
 mod processes;
+mod restores;
 mod show;
 mod spool;
 

@@ -1,15 +1,17 @@
 //! `millrace export`: a range as one file, with a manifest for whoever must trust it.
 
+use super::cost::PriceArgs;
 use super::footage::Footage;
 use super::segments::when;
 use crate::archive::AnyArchive;
 use crate::config::Options;
 use crate::export::{Clip, Source};
+use crate::restores::Waiting;
 use crate::show;
-use anyhow::{Context, ensure};
-use domain::SegmentKey;
+use anyhow::{Context, bail, ensure};
 use domain::coverage::{Span, State, recorded_time};
 use domain::ports::ArchiveRead;
+use domain::{RestoreTier, SegmentKey};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -36,6 +38,15 @@ pub(crate) struct Args {
     /// The file to make; its manifest gets the same name with `.json` after it.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Ask for those segments of the range that lie in an archive class, as fast as that: expedited, standard or bulk.
+    /// Export again when they are there.
+    #[arg(long, value_name = "TIER")]
+    restore: Option<RestoreTier>,
+    /// For how many days restored copies stay.
+    #[arg(long, value_name = "DAYS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=365))]
+    days: u32,
+    #[command(flatten)]
+    prices: PriceArgs,
 }
 
 /// No segment of ours is larger: one is in memory at a time.
@@ -45,6 +56,10 @@ const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
     let segments = footage.playable()?;
+    let waiting = footage.waiting(&segments).await?;
+    if !waiting.is_empty() {
+        return restore_first(&footage.archive, &waiting, args.restore, args.days, &args.prices).await;
+    }
     let manifest_file = with_suffix(&args.output, ".json");
     ensure!(
         !args.output.exists(),
@@ -81,6 +96,30 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         segments.len()
     )?;
     Ok(())
+}
+
+/// Says what cannot be read yet and, if so wished, asks for it. There is no clip either way.
+async fn restore_first(
+    archive: &AnyArchive,
+    waiting: &Waiting,
+    tier: Option<RestoreTier>,
+    days: u32,
+    prices: &PriceArgs,
+) -> anyhow::Result<()> {
+    let prices = prices.load().ok();
+    write!(std::io::stdout(), "{}", waiting.describe(prices.as_ref(), days))?;
+    let on_their_way = match tier {
+        Some(tier) => {
+            waiting.ask(archive, tier, days).await?;
+            waiting.archived.len() + waiting.restoring.len()
+        }
+        None if waiting.archived.is_empty() => waiting.restoring.len(),
+        None => bail!(
+            "{} segments of the range must be restored first: --restore asks for them",
+            waiting.archived.len()
+        ),
+    };
+    bail!("{on_their_way} segments of the range are being restored: export again when they are there")
 }
 
 async fn write_clip(

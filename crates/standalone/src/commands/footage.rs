@@ -4,10 +4,12 @@ use super::status::open;
 use crate::archive::{AnyArchive, History, history};
 use crate::config::{Config, Options};
 use crate::playlist::without_repeats;
+use crate::restores::{self, Waiting};
 use anyhow::ensure;
 use domain::{ChannelKey, DeviceIndex, SegmentKey};
 use jiff::Timestamp;
 use local::Sqlite;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// What there is of a channel in a range, and where it was read.
@@ -42,6 +44,14 @@ impl Footage {
             range,
             history,
         })
+    }
+
+    /// Those of the segments that cannot be read yet.
+    pub(crate) async fn waiting(&self, segments: &[SegmentKey]) -> anyhow::Result<Waiting> {
+        let asked: BTreeSet<&SegmentKey> = segments.iter().collect();
+        let mut objects = self.history.objects.clone();
+        objects.retain(|object| asked.contains(&object.key));
+        restores::look(&self.archive, &objects).await
     }
 
     /// Its segments, each moment once.

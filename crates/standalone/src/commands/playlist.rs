@@ -4,7 +4,7 @@ use super::footage::Footage;
 use super::segments::when;
 use crate::config::Options;
 use crate::playlist::{Entry, header_bytes, playlist};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use domain::ports::ArchiveRead;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
@@ -45,6 +45,15 @@ const HEADER_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
     let segments = footage.playable()?;
+    let waiting = footage.waiting(&segments).await?;
+    ensure!(
+        waiting.is_empty(),
+        "{} of {} segments lie in an archive class and {} are being restored; `millrace export` of the range says which, \
+         and asks for them",
+        waiting.archived.len(),
+        segments.len(),
+        waiting.restoring.len()
+    );
     let progress = ProgressBar::new(segments.len() as u64);
     let entries: Vec<Entry> = stream::iter(segments)
         .map(async |segment| {

@@ -161,6 +161,7 @@ mod tests {
             span(40, 60, State::Unexplained),
         ];
         let history = History {
+            objects: Vec::new(),
             segments: Vec::new(),
             spans,
         };

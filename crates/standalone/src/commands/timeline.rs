@@ -7,8 +7,8 @@ use crate::config::{Config, Options};
 use crate::show;
 use anyhow::Context;
 use domain::coverage::{Span, State, Totals, since_wanted};
-use domain::ports::{ChannelsTable, EpisodesTable};
-use domain::{ChannelKey, DeviceIndex, Episode, GapCause};
+use domain::ports::{ChannelsTable, EpisodesTable, StoredSegment};
+use domain::{ChannelKey, DeviceIndex, Episode, GapCause, StorageClass};
 use indicatif::ProgressBar;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -45,6 +45,7 @@ struct Day {
     key: ChannelKey,
     spans: Vec<Span>,
     episodes: Vec<Episode>,
+    objects: Vec<StoredSegment>,
 }
 
 /// Prints the picture, the percentages, and what the letters mean.
@@ -99,6 +100,7 @@ async fn look(
             key,
             spans: Vec::new(),
             episodes: Vec::new(),
+            objects: Vec::new(),
         });
     }
     let history = history(archive, table, &key, range.start, range.end).await?;
@@ -110,7 +112,12 @@ async fn look(
         .list_episodes(&key, range.start, range.end)
         .await
         .with_context(|| format!("reading the episodes of {key}"))?;
-    Ok(Day { key, spans, episodes })
+    Ok(Day {
+        key,
+        spans,
+        episodes,
+        objects: history.objects,
+    })
 }
 
 fn as_json(days: &[Day]) -> serde_json::Value {
@@ -125,9 +132,20 @@ fn as_json(days: &[Day]) -> serde_json::Value {
             "totals": totals,
             "spans": day.spans,
             "episodes": day.episodes,
+            "bytesByClass": by_class(&day.objects),
         }));
     }
     json!({"channels": channels, "coveragePercent": fleet.percent(), "totals": fleet})
+}
+
+/// How many bytes lie in each class; those without one are in a folder.
+fn by_class(objects: &[StoredSegment]) -> BTreeMap<&'static str, u64> {
+    let mut classes = BTreeMap::new();
+    for object in objects {
+        let class = object.class.map_or("FOLDER", StorageClass::name);
+        *classes.entry(class).or_default() += object.size_bytes;
+    }
+    classes
 }
 
 fn picture(days: &[Day], day: &Range<Timestamp>) -> String {
@@ -142,8 +160,8 @@ fn picture(days: &[Day], day: &Range<Timestamp>) -> String {
         let cells: String = columns(day).map(|column| cell(&one.spans, &column)).collect();
         let percent = percent(&totals);
         text.push_str(&format!("{:width$}  {cells}  {percent}\n", one.key.to_string()));
-        let marks: String = columns(day).map(|column| mark(&one.episodes, &column)).collect();
-        if marks.contains('^') {
+        let marks: String = columns(day).map(|column| mark(one, &column)).collect();
+        if !marks.trim().is_empty() {
             text.push_str(&format!("{:width$}  {}\n", "", marks.trim_end()));
         }
         fleet.add(&totals);
@@ -161,6 +179,12 @@ fn picture(days: &[Day], day: &Range<Timestamp>) -> String {
         text.push_str(&format!("\n  ? {what}: {}", show::time_span(fleet.unexplained)));
     }
     text.push_str("\n  █ recorded  ▒ in part  · not wanted or not yet  ^ kept by an episode\n");
+    let needs_restore = |object: &StoredSegment| object.class.is_some_and(StorageClass::needs_restore);
+    if days.iter().flat_map(|day| &day.objects).any(needs_restore) {
+        text.push_str(
+            "  z in an archive class, `millrace export` restores it  * that, and kept by an episode\n",
+        );
+    }
     text
 }
 
@@ -206,10 +230,21 @@ fn cell(spans: &[Span], column: &Range<Timestamp>) -> char {
     }
 }
 
-fn mark(episodes: &[Episode], column: &Range<Timestamp>) -> char {
+/// What there is to say below a column: kept by an episode, not to be read at once, or both.
+fn mark(day: &Day, column: &Range<Timestamp>) -> char {
     let inside =
         |episode: &Episode| episode.start < column.end && episode.end.is_none_or(|end| column.start <= end);
-    if episodes.iter().any(inside) { '^' } else { ' ' }
+    let frozen = |object: &StoredSegment| {
+        object.class.is_some_and(StorageClass::needs_restore)
+            && object.key.start < column.end
+            && column.start < object.key.end()
+    };
+    match (day.episodes.iter().any(inside), day.objects.iter().any(frozen)) {
+        (true, true) => '*',
+        (true, false) => '^',
+        (false, true) => 'z',
+        (false, false) => ' ',
+    }
 }
 
 /// A letter for each cause; those of one kind share theirs.
@@ -232,8 +267,8 @@ fn letter(cause: GapCause) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Revision;
     use domain::episode::EpisodeOrigin;
+    use domain::{Generation, Revision, SegmentKey};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -265,11 +300,23 @@ mod tests {
             origin: EpisodeOrigin::Person,
             revision: Revision(1),
         }];
+        let frozen = StoredSegment {
+            key: SegmentKey::new(
+                ChannelKey::new("A", "1"),
+                at(3 * hour),
+                SignedDuration::from_mins(30),
+                Generation(1),
+            ),
+            size_bytes: 7,
+            class: Some(StorageClass::Glacier),
+        };
         let day = Day {
             key: ChannelKey::new("A", "1"),
             spans,
             episodes,
+            objects: vec![frozen],
         };
+        assert_eq!(by_class(&day.objects), BTreeMap::from([("GLACIER", 7)]));
         let text = picture(&[day], &(at(0)..at(24 * hour)));
         let lines: Vec<&str> = text.lines().collect();
         let cells = |n: usize, cell: &str| cell.repeat(4 * n);
@@ -283,7 +330,7 @@ mod tests {
         ]
         .concat();
         assert_eq!(lines[1], format!("A/1  {row}  81.81 %"));
-        assert_eq!(lines[2], format!("{}^", " ".repeat(5 + 12)));
+        assert_eq!(lines[2], format!("{}*z", " ".repeat(5 + 12)));
         assert!(text.contains("N network: 1 h 0 min"), "{text}");
         assert!(text.contains("nothing says why: 1 h 0 min"), "{text}");
     }

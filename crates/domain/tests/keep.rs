@@ -1,8 +1,12 @@
 //! The keep loop in bad weather: archives that throttle and delete by halves, tables that do not answer, crashes
 //! between any two calls, clocks that step, and people who make and change episodes meanwhile.
 //!
-//! `KEEP_SEEDS` sets how many seeds run (default 30); a failing seed is named.
+//! `STORM_SEEDS` sets how many seeds run (default 60); a failing seed is printed.
 #![allow(clippy::unwrap_used)]
+
+mod storm {
+    pub(crate) mod seeds;
+}
 
 use domain::episode::{EpisodeOrigin, MARGIN};
 use domain::fakes::{FakeAlerts, FakeArchive, FakeTables, Random, Weather};
@@ -549,15 +553,11 @@ fn converge(world: &World, now: i64) {
 
 #[test]
 fn no_protected_frame_is_ever_deleted_and_nothing_unprotected_survives_two_runs() {
-    let seeds = std::env::var("KEEP_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(30);
-    let mut met = BTreeSet::new();
-    for seed in 0..seeds {
-        let outcome = std::panic::catch_unwind(|| storm(seed));
-        met.extend(outcome.unwrap_or_else(|_| panic!("seed {seed} failed, see above")));
-    }
+    let reached = storm::seeds::weather_all(|seed| {
+        let met = storm(seed).into_iter();
+        met.map(|danger| (danger.to_owned(), 1)).collect()
+    });
+    let met: BTreeSet<&str> = reached.keys().map(String::as_str).collect();
     let dangers = [
         "crash",
         "deleted",

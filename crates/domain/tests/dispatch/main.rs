@@ -1,0 +1,147 @@
+//! The dispatcher's promises: named scenarios as snapshots, properties of the planner, and the loop over fakes.
+#![allow(clippy::unwrap_used)]
+
+mod examples;
+mod properties;
+mod rounds;
+mod thousand;
+
+use domain::channel::{ChannelRow, DeviceState, Revision};
+use domain::dispatch::{DispatchPolicy, Observed, Plan, dispatch, plan};
+use domain::fakes::{FakeAlerts, FakeTables, FakeTasks, Weather};
+use domain::ports::{ChannelsTable, Put, TasksTable};
+use domain::settings::RecordingSettings;
+use domain::task::{Assignment, AssignmentRow, Heartbeat, LiveTask, TaskKind};
+use domain::{ChannelKey, Generation, TaskArn};
+use futures::executor::block_on;
+use jiff::Timestamp;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn channel(device: &str) -> ChannelRow {
+    ChannelRow {
+        key: ChannelKey::new(device, "1"),
+        media_url: format!("rtsp://gateway/{device}1"),
+        device_name: device.into(),
+        channel_name: String::new(),
+        state: DeviceState::Present,
+        device_channels: 1,
+        listed_channels: 1,
+        wanted_since: at(-9000),
+        settings: RecordingSettings::default(),
+        revision: Revision(1),
+    }
+}
+
+/// An assignment that began at `started` and whose recorder last reported at `reported`.
+fn assigned(device: &str, task: &str, started: i64, reported: Option<i64>) -> AssignmentRow {
+    let channel = channel(device);
+    let assignment = Assignment {
+        key: channel.key,
+        task: Some(TaskArn::new(task)),
+        generation: Generation(3),
+        media_url: channel.media_url,
+        settings: channel.settings,
+        device_state: channel.state,
+        started_at: at(started),
+        attempts: 0,
+    };
+    AssignmentRow {
+        assignment,
+        heartbeat: Heartbeat {
+            heartbeat_at: reported.map(at),
+            ..Heartbeat::default()
+        },
+    }
+}
+
+fn live(arn: &str, started: i64) -> LiveTask {
+    LiveTask {
+        arn: TaskArn::new(arn),
+        started_at: at(started),
+        kind: TaskKind::Copy,
+        stopping: false,
+    }
+}
+
+fn planned(
+    policy: &DispatchPolicy,
+    rows: &[ChannelRow],
+    assignments: &[AssignmentRow],
+    live: &[LiveTask],
+) -> Plan {
+    plan(
+        policy,
+        &Observed {
+            rows,
+            assignments,
+            live,
+        },
+        at(0),
+    )
+}
+
+fn packed(channels_per_task: usize) -> DispatchPolicy {
+    DispatchPolicy {
+        channels_per_task,
+        ..DispatchPolicy::default()
+    }
+}
+
+struct Fixture {
+    weather: Weather,
+    tables: FakeTables,
+    tasks: FakeTasks,
+    alerts: FakeAlerts,
+}
+
+fn fixture(devices: &[&str]) -> Fixture {
+    let weather = Weather::calm();
+    let fixture = Fixture {
+        tables: FakeTables::new(weather.clone()),
+        tasks: FakeTasks::new(weather.clone()),
+        alerts: FakeAlerts::new(weather.clone()),
+        weather,
+    };
+    for device in devices {
+        assert_eq!(
+            block_on(fixture.tables.put_channel(&channel(device), None)).unwrap(),
+            Put::Written
+        );
+    }
+    fixture
+}
+
+impl Fixture {
+    fn dispatch(&self, second: i64) -> domain::dispatch::Report {
+        self.tasks.set_now(at(second));
+        block_on(dispatch(
+            &DispatchPolicy::default(),
+            &self.tables,
+            &self.tasks,
+            &self.alerts,
+            at(second),
+        ))
+    }
+}
+
+fn beat_all(world: &Fixture, second: i64) {
+    for row in world.tables.assignments() {
+        let Assignment {
+            key,
+            task: Some(task),
+            generation,
+            ..
+        } = row.assignment
+        else {
+            continue;
+        };
+        let beat = Heartbeat {
+            heartbeat_at: Some(at(second)),
+            ..Heartbeat::default()
+        };
+        _ = block_on(world.tables.heartbeat(&key, &task, generation, &beat)).unwrap();
+    }
+}

@@ -19,6 +19,7 @@ test: ## installs what the tests need and runs them all
 	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg chromium=chromium python3=python3
 	scripts/ministack.sh install
 	scripts/dynamodb.sh install
+	scripts/moto.sh install
 	$(MAKE) lint lint-template
 	cargo test --locked --workspace --all-features
 

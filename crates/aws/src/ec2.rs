@@ -7,6 +7,8 @@
 //! The API is eventually consistent. What was just made may be missing from a list, and what is gone stays listed for
 //! an hour; the planner waits for both and looks twice before it destroys anything.
 //!
+//! An instance that a person makes joins the stack when they tag it `millrace:stack`.
+//!
 //! | what | the actions it needs |
 //! | --- | --- |
 //! | list instances | DescribeInstances, DescribeInstanceStatus |

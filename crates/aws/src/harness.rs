@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   test ──Emulator::ministack()──▶ scripts/ministack.sh run PORT     one a process, ends with it
-//!     └──sdk_config()──▶ create_tables, create_bucket, or any client of an SDK
+//!     └──sdk_config()──▶ create_tables, create_bucket, create_site, or any client of an SDK
 //! ```
 //!
 //! An emulator is shared by all tests of a process, and can outlive them: whatever a test makes has an
@@ -11,12 +11,16 @@
 #[cfg(feature = "s3")]
 mod bucket;
 mod emulator;
+#[cfg(feature = "ec2")]
+mod machines;
 #[cfg(feature = "dynamodb")]
 mod tables;
 
 #[cfg(feature = "s3")]
 pub use bucket::{create_bucket, s3_client};
 pub use emulator::{Emulator, sdk_config};
+#[cfg(feature = "ec2")]
+pub use machines::{Site, create_site};
 #[cfg(feature = "dynamodb")]
 pub use tables::{create_tables, tables_of};
 

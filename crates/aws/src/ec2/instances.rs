@@ -6,8 +6,8 @@ use super::tags::{self, STACK, TOKEN, filter, tagged};
 use super::{Endpoints, Machines, launch};
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{
-    self, AttributeBooleanValue, Filter, InstanceStateName, InstanceStatus, InstanceStatusSummary,
-    SummaryStatus,
+    self, AttributeBooleanValue, Filter, InstanceNetworkInterface, InstanceStateName, InstanceStatus,
+    InstanceStatusSummary, SummaryStatus,
 };
 use domain::ports::{Instances, NewInstance, PortError, Power};
 use domain::{Instance, InstanceId, InstanceState, StatusCheck};
@@ -233,12 +233,19 @@ fn check(summary: Option<&InstanceStatusSummary>) -> StatusCheck {
 
 /// EC2's own time of launch is that of the last start; the first network interface has been attached since the first.
 fn launched_at(instance: &types::Instance) -> Option<Timestamp> {
-    let attached = instance.network_interfaces().iter().filter_map(|interface| {
-        let attachment = interface.attachment()?;
-        (attachment.device_index() == Some(0)).then(|| attachment.attach_time())?
-    });
-    let known = attached.chain(instance.launch_time()).filter_map(timestamp);
-    known.min()
+    let attachment = first_interface(instance).and_then(|interface| interface.attachment());
+    let attached = attachment.and_then(|attachment| attachment.attach_time());
+    let known = attached.into_iter().chain(instance.launch_time());
+    known.filter_map(timestamp).min()
+}
+
+/// The one it was launched with, which stays.
+pub(super) fn first_interface(instance: &types::Instance) -> Option<&InstanceNetworkInterface> {
+    let mut interfaces = instance.network_interfaces().iter();
+    interfaces.find(|interface| {
+        let attachment = interface.attachment();
+        attachment.is_some_and(|attachment| attachment.device_index() == Some(0))
+    })
 }
 
 pub(super) fn timestamp(at: &DateTime) -> Option<Timestamp> {

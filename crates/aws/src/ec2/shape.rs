@@ -2,7 +2,7 @@
 //! instance it follows.
 
 use super::error::Said;
-use super::instances::has_ended;
+use super::instances::{first_interface, has_ended};
 use super::tags::{self, NAME, RESERVED, TOKEN, Tags};
 use super::{Machines, RecoveryConfig};
 use aws_sdk_ec2::types::{
@@ -124,12 +124,13 @@ impl Shape {
     /// An instance's own public address goes when it is given the Elastic IP, so whether it had one stays the
     /// template's to say.
     fn resemble(&mut self, instance: &types::Instance) {
-        if let Some(subnet) = instance.subnet_id() {
+        if let Some(interface) = first_interface(instance)
+            && let Some(subnet) = interface.subnet_id()
+        {
             self.subnet = subnet.to_owned();
-            let groups = instance.security_groups().iter();
-            self.security_groups = groups
-                .filter_map(|group| group.group_id().map(str::to_owned))
-                .collect();
+            let groups = interface.groups().iter();
+            let ids = groups.filter_map(|group| group.group_id().map(str::to_owned));
+            self.security_groups = ids.collect();
         }
         self.instance_type = instance.instance_type.clone();
         self.key = instance.key_name.clone();

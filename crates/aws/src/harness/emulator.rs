@@ -39,6 +39,12 @@ impl Emulator {
         SHARED.get_or_init(|| Self::at_or_start("MILLRACE_TEST_DYNAMODB_ENDPOINT", "dynamodb.sh"))
     }
 
+    /// moto, for what MiniStack lacks of EC2: the one at `MILLRACE_TEST_EC2_ENDPOINT`, or this process's.
+    pub fn moto() -> &'static Self {
+        static SHARED: OnceLock<Emulator> = OnceLock::new();
+        SHARED.get_or_init(|| Self::at_or_start("MILLRACE_TEST_EC2_ENDPOINT", "moto.sh"))
+    }
+
     /// The server at the address in the variable `endpoint_env`, for example `http://127.0.0.1:4566`; without it a new
     /// one by `script` of the folder `scripts`, which answers already.
     pub fn at_or_start(endpoint_env: &str, script: &str) -> Self {

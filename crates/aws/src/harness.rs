@@ -13,6 +13,8 @@ mod bucket;
 mod emulator;
 #[cfg(feature = "ec2")]
 mod machines;
+#[cfg(feature = "cloudformation")]
+mod stack;
 #[cfg(feature = "dynamodb")]
 mod tables;
 
@@ -21,6 +23,8 @@ pub use bucket::{create_bucket, s3_client};
 pub use emulator::{Emulator, sdk_config};
 #[cfg(feature = "ec2")]
 pub use machines::{Site, create_site};
+#[cfg(feature = "cloudformation")]
+pub use stack::create_stack;
 #[cfg(feature = "dynamodb")]
 pub use tables::{create_tables, tables_of};
 

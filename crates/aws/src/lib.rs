@@ -1,6 +1,8 @@
 //! The ports on AWS, a cargo feature per service, so that a binary compiles only the SDKs it talks to.
 
 mod client;
+#[cfg(feature = "cloudformation")]
+pub mod cloudformation;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 #[cfg(feature = "ec2")]
@@ -8,6 +10,7 @@ pub mod ec2;
 #[cfg(feature = "ecs")]
 pub mod ecs;
 #[cfg(any(
+    feature = "cloudformation",
     feature = "dynamodb",
     feature = "ec2",
     feature = "ecs",

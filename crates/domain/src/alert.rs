@@ -93,6 +93,12 @@ impl Watch {
         }
     }
 
+    /// What people were told of and not yet that it is over, by subject, each with since when it is so.
+    pub fn told(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        let told = self.0.iter().filter(|(_, standing)| standing.told_at.is_some());
+        told.map(|(subject, standing)| (subject.as_str(), standing.since))
+    }
+
     fn follow(&self, trouble: &Trouble, now: Timestamp) -> (Standing, Option<Alert>) {
         let mut standing = self.0.get(&trouble.subject).cloned().unwrap_or(Standing {
             since: now,

@@ -33,6 +33,7 @@ pub mod recover;
 pub mod segment;
 pub mod settings;
 pub mod setup;
+pub mod status;
 pub mod storage;
 pub mod task;
 mod watch;

@@ -1,6 +1,6 @@
 //! What recovery remembers: the saga under way, and the instances that are on their way out.
 
-use super::Request;
+use super::{RecoverPolicy, Request};
 use crate::alert::{Alert, Watch};
 use crate::id::{ImageId, InstanceId};
 use crate::ports::Source;
@@ -119,6 +119,19 @@ pub struct SagaResult {
     pub rpo_seconds: Option<i64>,
     /// Devices that are wanted and that the new gateway does not know; `None` when its list could not be had.
     pub lost_devices: Option<Vec<String>>,
+}
+
+impl Memory {
+    /// Whether this request waits: it is not too old, was not begun, and not answered by what came after it.
+    pub fn leaves_waiting(&self, policy: &RecoverPolicy, request: &Request, now: Timestamp) -> bool {
+        let begun = self.begun == Some(request.at);
+        let answered = self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.success && !last.drill && request.at <= last.at);
+        let forgotten = now.duration_since(request.at) > policy.request_age_max;
+        !begun && !answered && !forgotten
+    }
 }
 
 impl Saga {

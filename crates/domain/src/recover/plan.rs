@@ -189,14 +189,9 @@ fn asked<'a>(
     observed: &Observed<'a>,
     now: Timestamp,
 ) -> Option<&'a Request> {
-    let request = observed.request?;
-    let begun = memory.begun == Some(request.at);
-    let answered = memory
-        .last
-        .as_ref()
-        .is_some_and(|last| last.success && !last.drill && request.at <= last.at);
-    let forgotten = now.duration_since(request.at) > policy.request_age_max;
-    (!begun && !answered && !forgotten).then_some(request)
+    observed
+        .request
+        .filter(|request| memory.leaves_waiting(policy, request, now))
 }
 
 fn begin(policy: &RecoverPolicy, plan: &mut Plan, observed: &Observed<'_>, request: Request, now: Timestamp) {

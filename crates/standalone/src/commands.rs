@@ -1,5 +1,7 @@
 //! The commands, a file each.
 
+#[cfg(feature = "aws")]
+pub(crate) mod aws;
 pub(crate) mod channels;
 pub(crate) mod cost;
 pub(crate) mod episodes;

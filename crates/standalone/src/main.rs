@@ -59,6 +59,9 @@ enum Command {
     Poll(commands::poll::Args),
     /// Look after the gateway's own configuration.
     Gateway(commands::gateway::Args),
+    /// Show and look after stacks on AWS.
+    #[cfg(feature = "aws")]
+    Aws(commands::aws::Args),
     /// A recorder; `millrace run` starts them.
     #[command(hide = true)]
     Recorder(recorder::cli::Args),
@@ -100,6 +103,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Cost(args) => commands::cost::run(&args),
         Command::Poll(args) => run_async(commands::poll::run(args)),
         Command::Gateway(args) => run_async(commands::gateway::run(args)),
+        #[cfg(feature = "aws")]
+        Command::Aws(args) => run_async(commands::aws::run(args)),
         Command::Recorder(args) => recorder::cli::main(args, alerts::Outbox::from_env()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "millrace", &mut std::io::stdout());

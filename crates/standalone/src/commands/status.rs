@@ -150,7 +150,8 @@ fn short(task: &str) -> String {
     task.chars().take(14).collect()
 }
 
-fn is_lost(standing: &Standing) -> bool {
+/// Whether a wanted channel is not being recorded.
+pub(crate) fn is_lost(standing: &Standing) -> bool {
     match standing {
         Standing::Recording | Standing::Starting => false,
         Standing::Trouble(_) | Standing::Missing(_) | Standing::Unassigned | Standing::Silent => true,

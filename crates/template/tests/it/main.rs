@@ -1,6 +1,7 @@
 //! The template and the code say the same.
 
 mod alarms;
+mod alerts;
 mod environment;
 mod limits;
 mod parameters;

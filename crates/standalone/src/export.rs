@@ -9,4 +9,4 @@ mod source;
 mod track;
 
 pub(crate) use clip::Clip;
-pub(crate) use source::Source;
+pub(crate) use source::{Source, a_box};

@@ -4,6 +4,10 @@
 //! own timeline (`EXT-X-DISCONTINUITY`) with its own header (`EXT-X-MAP`), pinned to the clock on the wall
 //! (`EXT-X-PROGRAM-DATE-TIME`); what is missing is told by date ranges, with the cause.
 
+mod master;
+
+pub(crate) use master::{Tracks, master};
+
 use anyhow::{Context, bail};
 use domain::SegmentKey;
 use domain::coverage::{Span, State};
@@ -16,6 +20,10 @@ pub(crate) struct Entry {
     pub(crate) segment: SegmentKey,
     /// How many bytes at its front are `ftyp` and `moov`.
     pub(crate) header_bytes: u64,
+    /// What they say.
+    pub(crate) tracks: Tracks,
+    /// How many bytes the segment has.
+    pub(crate) size_bytes: u64,
 }
 
 /// Of two recorders that overlapped, a segment that shows nothing new is left out; one that does is kept whole.
@@ -134,12 +142,38 @@ mod tests {
         )
     }
 
-    #[test]
-    fn players_learn_of_segments_of_their_headers_and_of_what_is_missing() {
-        let entries = [segment(0, 6), segment(6, 6), segment(30, 7)].map(|segment| Entry {
+    fn entry(segment: SegmentKey) -> Entry {
+        let codecs = ["mp4a.40.2", "hvc1.1.6.L93.B0"].map(str::to_owned).into();
+        Entry {
             segment,
             header_bytes: 1_234,
-        });
+            tracks: Tracks {
+                codecs,
+                picture: (1_920, 1_080),
+            },
+            size_bytes: 900_000,
+        }
+    }
+
+    #[test]
+    fn a_player_learns_the_codecs_before_it_begins() {
+        let entries = [segment(0, 6), segment(6, 3)].map(entry);
+        let text = master(&entries, "day.m3u8");
+        let parsed = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
+        let variant = &parsed.variants[0];
+        assert_eq!(variant.uri, "day.m3u8");
+        assert_eq!(
+            (variant.bandwidth, variant.average_bandwidth),
+            (2_400_000, Some(1_600_000))
+        );
+        assert_eq!(variant.codecs.as_deref(), Some("hvc1.1.6.L93.B0,mp4a.40.2"));
+        let picture = variant.resolution.unwrap();
+        assert_eq!((picture.width, picture.height), (1_920, 1_080));
+    }
+
+    #[test]
+    fn players_learn_of_segments_of_their_headers_and_of_what_is_missing() {
+        let entries = [segment(0, 6), segment(6, 6), segment(30, 7)].map(entry);
         let span = |start, end, state| Span {
             start: at(start),
             end: at(end),

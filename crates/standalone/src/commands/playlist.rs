@@ -2,15 +2,18 @@
 
 use super::footage::Footage;
 use super::segments::when;
+use crate::archive::AnyArchive;
 use crate::config::Options;
-use crate::playlist::{Entry, header_bytes, playlist};
+use crate::playlist::{Entry, Tracks, header_bytes, master, playlist};
 use anyhow::{Context, ensure};
+use domain::SegmentKey;
 use domain::ports::ArchiveRead;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `millrace playlist`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,10 @@ pub(crate) struct Args {
     /// The file to write [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Also write a playlist that names --output with its codecs and bit rates, into the same folder: what some players
+    /// need, those of H.265 first of all.
+    #[arg(long, value_name = "FILE", requires = "output")]
+    master: Option<PathBuf>,
 }
 
 /// Segments whose beginnings are read at once.
@@ -55,25 +62,57 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         waiting.restoring.len()
     );
     let progress = ProgressBar::new(segments.len() as u64);
+    let sizes: BTreeMap<&SegmentKey, u64> = footage
+        .history
+        .objects
+        .iter()
+        .map(|object| (&object.key, object.size_bytes))
+        .collect();
     let entries: Vec<Entry> = stream::iter(segments)
         .map(async |segment| {
-            let object = segment.object_key();
-            let beginning = footage.archive.read(&object, 0..HEADER_BYTES_MAX).await?;
+            let size_bytes = sizes.get(&segment).copied().unwrap_or(0);
+            let entry = entry(&footage.archive, segment, size_bytes).await?;
             progress.inc(1);
-            let header_bytes =
-                header_bytes(&beginning).with_context(|| format!("reading the header of {object}"))?;
-            anyhow::Ok(Entry {
-                segment,
-                header_bytes,
-            })
+            anyhow::Ok(entry)
         })
         .buffered(READS_AT_ONCE)
         .try_collect()
         .await?;
     progress.finish_and_clear();
     let text = playlist(&entries, &footage.history.spans, args.from, &args.base_url);
-    match args.output {
-        Some(file) => std::fs::write(&file, text).with_context(|| format!("writing {}", file.display())),
-        None => Ok(std::io::stdout().write_all(text.as_bytes())?),
-    }
+    let Some(file) = args.output else {
+        return Ok(std::io::stdout().write_all(text.as_bytes())?);
+    };
+    write(&file, &text)?;
+    let Some(master_file) = args.master else {
+        return Ok(());
+    };
+    ensure!(
+        master_file.parent() == file.parent(),
+        "--master and --output must be in the same folder"
+    );
+    let name = file.file_name().context("--output is no file")?;
+    write(&master_file, &master(&entries, &name.to_string_lossy()))
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+async fn entry(archive: &AnyArchive, segment: SegmentKey, size_bytes: u64) -> anyhow::Result<Entry> {
+    let object = segment.object_key();
+    let reading = || format!("reading the header of {object}");
+    let beginning = archive.read(&object, 0..HEADER_BYTES_MAX).await?;
+    let header_bytes = header_bytes(&beginning).with_context(reading)?;
+    let header = usize::try_from(header_bytes)
+        .ok()
+        .and_then(|end| beginning.get(..end))
+        .with_context(reading)?;
+    let tracks = Tracks::read(header).with_context(reading)?;
+    Ok(Entry {
+        segment,
+        header_bytes,
+        tracks,
+        size_bytes,
+    })
 }

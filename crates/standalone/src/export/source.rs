@@ -116,7 +116,10 @@ fn sample(entry: &TrunEntry, decode_time: i64, from: usize) -> anyhow::Result<So
 }
 
 /// The header of the box at `at`, and where its body is.
-fn a_box(file: &[u8], at: usize) -> anyhow::Result<(Header, Range<usize>)> {
+///
+/// # Errors
+/// There is none, or it reaches past the end.
+pub(crate) fn a_box(file: &[u8], at: usize) -> anyhow::Result<(Header, Range<usize>)> {
     let mut rest = file.get(at..).unwrap_or_default();
     let available = rest.len();
     let header = Header::decode(&mut rest).context("reading a box")?;

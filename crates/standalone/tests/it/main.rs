@@ -6,6 +6,7 @@ mod archive;
 mod demo;
 mod gateway_setup;
 mod gateway_weather;
+mod h265;
 mod people;
 mod restart;
 mod support {

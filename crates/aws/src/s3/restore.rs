@@ -88,7 +88,7 @@ pub(super) async fn ask(
     let asked = restore.restore_request(request.build()).send().await;
     match asked {
         Ok(_) => Ok(Asked::Begun),
-        Err(error) => not_begun(error).map_err(|error| refusal(error, doing())),
+        Err(error) => harmless(&error).ok_or_else(|| refusal(error, doing())),
     }
 }
 
@@ -102,13 +102,13 @@ fn tier_name(tier: RestoreTier) -> Tier {
 
 type AskError = SdkError<RestoreObjectError, HttpResponse>;
 
-/// The errors that are none.
-fn not_begun(error: AskError) -> Result<Asked, AskError> {
-    match error.code() {
-        Some("RestoreAlreadyInProgress") => Ok(Asked::Already),
+/// What an error means that is none.
+fn harmless(error: &AskError) -> Option<Asked> {
+    match error.code()? {
+        "RestoreAlreadyInProgress" => Some(Asked::Already),
         // The second is the answer for the instant archive.
-        Some("ObjectAlreadyInActiveTierError" | "InvalidObjectState") => Ok(Asked::NotNeeded),
-        Some(_) | None => Err(error),
+        "ObjectAlreadyInActiveTierError" | "InvalidObjectState" => Some(Asked::NotNeeded),
+        _ => None,
     }
 }
 

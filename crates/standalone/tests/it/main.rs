@@ -9,6 +9,8 @@ mod gateway_weather;
 mod h265;
 mod people;
 mod restart;
+#[cfg(feature = "s3")]
+mod restores;
 mod support {
     pub(crate) mod archive;
     pub(crate) mod browser;

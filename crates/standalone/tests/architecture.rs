@@ -97,7 +97,7 @@ fn the_domain_has_no_means_of_input_or_output() {
 }
 
 #[test]
-fn the_demo_builds_without_the_aws_sdk_and_only_the_s3_feature_brings_it() {
+fn the_demo_builds_without_the_aws_sdk_and_only_features_bring_it() {
     let tree = |features| names_below("standalone", &metadata(features));
     let sdk = |names: &BTreeSet<String>| names.iter().any(|name| name.starts_with("aws-sdk-"));
 

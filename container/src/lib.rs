@@ -12,6 +12,7 @@
 //! ones, gap rows. A recorder that is killed leaves a spool which the next one takes up.
 
 mod alerts;
+pub mod backfill;
 mod backoff;
 mod board;
 pub mod calm;

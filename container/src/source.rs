@@ -8,7 +8,7 @@ mod convert;
 pub(crate) mod gate;
 
 use crate::channel::machine::Failure;
-use crate::media::frame::{Frame, StreamParams};
+use crate::media::frame::{Frame, MediaTime, StreamParams};
 use convert::{Tracks, frame_of_audio, frame_of_video, params_of};
 use domain::GapCause;
 use futures::StreamExt;
@@ -59,9 +59,13 @@ pub(crate) enum Item {
     CameraClock {
         /// The camera's UTC.
         camera: Timestamp,
+        /// The media time at that moment.
+        time: MediaTime,
         /// Our UTC when the report came.
         arrived_at: Timestamp,
     },
+    /// The video has ended by intention (RTCP BYE, RFC 3550 section 6.6): a playback is over.
+    Goodbye,
 }
 
 /// The gateway a URL leads to, as `host:port`.
@@ -143,7 +147,7 @@ impl Source {
                 Ok(known.then(|| Item::Frame(frame_of_audio(&frame))))
             }
             CodecItem::Rtcp(packet) if packet.stream_id() == self.tracks.video => {
-                Ok(convert::camera_clock(&packet))
+                Ok(convert::report(&packet))
             }
             // Metadata streams are not set up; sound's clock is the camera's, too.
             _ => Ok(None),

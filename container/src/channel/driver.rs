@@ -205,10 +205,14 @@ impl Driver {
                 }
                 self.recording.push(frame).await
             }
-            Item::CameraClock { camera, arrived_at } => {
+            Item::CameraClock {
+                camera, arrived_at, ..
+            } => {
                 self.recording.note_camera_clock(camera, arrived_at);
                 Ok(())
             }
+            // The end of the connection follows, and is what a live stream goes by.
+            Item::Goodbye => Ok(()),
         };
         if let Err(failure) = taken {
             self.broken(failure).await;

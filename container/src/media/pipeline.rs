@@ -119,6 +119,7 @@ impl Pipeline {
         let only_length = RecordingSettings {
             segment_seconds: settings.segment_seconds,
             retention_days: settings.retention_days,
+            backfill: settings.backfill,
             ..self.settings.clone()
         } == settings;
         self.settings = settings;

@@ -201,6 +201,21 @@ impl Spool {
         remove_if_there(&meta_path(&pending.file))
     }
 
+    /// Removes what is open, and what a crash left of it. For files whose frames can be had again.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`] when a file cannot be removed.
+    pub fn discard_open(&self) -> Result<(), SpoolError> {
+        self.each_file(|channel, path| {
+            let is_segment = segment_of(channel, path).is_some();
+            let is_meta = path.extension().is_some_and(|extension| extension == "json");
+            if is_segment || (is_meta && path.with_extension("").exists()) {
+                return Ok(());
+            }
+            remove_if_there(path)
+        })
+    }
+
     /// Moves a file that the archive will not have to `.refused`, where nothing touches it.
     ///
     /// # Errors

@@ -125,15 +125,22 @@ pub(super) fn frame_of_audio(frame: &AudioFrame) -> Frame {
     }
 }
 
-/// The camera's clock, if the packet begins with a sender report.
-pub(super) fn camera_clock(packet: &ReceivedCompoundPacket) -> Option<Item> {
-    packet.rtp_timestamp()?;
+/// What an RTCP packet says: that the stream is over, or else the camera's clock.
+pub(super) fn report(packet: &ReceivedCompoundPacket) -> Option<Item> {
+    if packet.pkts().any(|part| part.payload_type() == GOODBYE) {
+        return Some(Item::Goodbye);
+    }
+    let time = media_time(packet.rtp_timestamp()?);
     let report = packet.pkts().next()?.as_sender_report().ok()??;
     Some(Item::CameraClock {
         camera: utc(report.ntp_timestamp())?,
+        time,
         arrived_at: arrival(packet.ctx()),
     })
 }
+
+/// RTCP's packet type BYE (RFC 3550 section 12.1).
+const GOODBYE: u8 = 203;
 
 fn media_time(timestamp: retina::Timestamp) -> MediaTime {
     MediaTime::new(timestamp.elapsed(), timestamp.clock_rate())

@@ -15,6 +15,7 @@ mod totals;
 
 pub use hour::{ChannelHour, HourPolicy, HourReport, last_full_hour, measure_hour};
 pub use totals::Totals;
+pub(crate) use totals::seconds;
 
 /// A stretch of one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

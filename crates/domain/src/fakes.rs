@@ -4,6 +4,7 @@
 
 mod alerts;
 mod archive;
+mod footage;
 mod gateway;
 mod host;
 mod site;
@@ -14,6 +15,7 @@ mod weather;
 
 pub use alerts::FakeAlerts;
 pub use archive::FakeArchive;
+pub use footage::{FakeFetch, FakeFootage};
 pub use gateway::FakeGateway;
 pub use host::FakeHost;
 pub use site::{FakeAdmin, FakeSite};

@@ -139,6 +139,10 @@ impl FromStr for ChannelKey {
 pub struct Generation(pub u64);
 
 impl Generation {
+    /// Of segments that no assignment recorded: they were fetched from the device's own storage. Assignments begin
+    /// with 1.
+    pub const BACKFILL: Self = Self(0);
+
     /// The generation after this one.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod alert;
+pub mod backfill;
 pub mod channel;
 #[cfg(any(test, feature = "fakes"))]
 pub mod contract;

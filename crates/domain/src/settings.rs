@@ -22,6 +22,13 @@ pub struct RecordingSettings {
     /// programs that do not know of it read such rows.
     #[serde(skip_serializing_if = "is_zero")]
     pub retention_days: u32,
+    /// Whether holes are filled from the device's own storage. Not written when off, for the same reason.
+    #[serde(skip_serializing_if = "is_off")]
+    pub backfill: bool,
+}
+
+fn is_off(on: &bool) -> bool {
+    !*on
 }
 
 fn is_zero(days: &u32) -> bool {
@@ -39,6 +46,7 @@ impl Default for RecordingSettings {
             audio: Audio::Copy,
             stills_every_seconds: None,
             retention_days: 0,
+            backfill: false,
         }
     }
 }

@@ -145,7 +145,33 @@ pub enum IsapiError {
     },
 }
 
+/// `subStatusCode` of a playback for which the device has no file (vendor's developer guide V1.8.0).
+const NO_RECORDING: &str = "taskNoRecFile";
+
 impl IsapiError {
+    /// Whether the device was reached and says that it recorded nothing there: an answer, and not a failure.
+    pub fn says_no_recording(&self) -> bool {
+        let status = match self {
+            Self::Failed { status, .. } | Self::Busy { status, .. } | Self::Refused { status, .. } => status,
+            Self::Unreachable { .. }
+            | Self::Broken { .. }
+            | Self::TimedOut { .. }
+            | Self::TooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::Inconsistent { .. }
+            | Self::NoSuchDevice { .. }
+            | Self::ChallengedAgain { .. }
+            | Self::CredentialsRejected { .. }
+            | Self::Locked { .. }
+            | Self::NoUsableChallenge { .. }
+            | Self::Certificate { .. }
+            | Self::NoTrack { .. } => return false,
+        };
+        status
+            .as_ref()
+            .is_some_and(|status| status.sub_status_code.eq_ignore_ascii_case(NO_RECORDING))
+    }
+
     /// The same failure as the domain's ports name it; `doing` says what was being done, and to what.
     pub fn into_port(self, doing: impl Into<String>) -> PortError {
         match self {

@@ -83,9 +83,9 @@ impl Refusal {
         Self::new(400, 4, "theDeviceIdDoesNotExist", "the device does not exist")
     }
 
-    /// The device has nothing of the kind.
-    pub(crate) fn device_error(what: &str) -> Self {
-        Self::new(400, 3, "deviceError", what)
+    /// The device has no file of that time.
+    pub(crate) fn no_recording() -> Self {
+        Self::new(400, 3, "taskNoRecFile", "nothing is recorded there")
     }
 
     /// The body is not what the format asks for.

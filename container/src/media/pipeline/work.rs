@@ -5,7 +5,7 @@ use crate::media::clock::SessionClock;
 use crate::media::segmenter::{Closing, SegmentId, Segmenter, Step};
 use crate::media::spool::{ChannelSpool, OpenFile, SpoolError, Unhashed};
 use bytes::Bytes;
-use domain::{Origin, SegmentKey};
+use domain::SegmentKey;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
@@ -176,7 +176,7 @@ fn close(mut file: OpenFile, closing: Closing, spool: &ChannelSpool) -> Outcome 
     let meta = Unhashed {
         captured_at: span.captured_at,
         codecs: closing.codecs,
-        origin: Origin::Live,
+        origin: spool.origin(),
         clock_drift_ms: span.drift_ms,
         note: closing.note,
     };

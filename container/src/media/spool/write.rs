@@ -43,6 +43,15 @@ impl ChannelSpool {
         self.generation
     }
 
+    /// Where the frames come from.
+    pub fn origin(&self) -> Origin {
+        if self.generation == Generation::BACKFILL {
+            Origin::Backfill
+        } else {
+            Origin::Live
+        }
+    }
+
     /// Creates the file of a segment.
     ///
     /// # Errors
@@ -83,7 +92,7 @@ impl ChannelSpool {
             captured_at: taken_at,
             codecs: "jpeg".to_owned(),
             sha256: hex(&Sha256::digest(jpeg)),
-            origin: Origin::Live,
+            origin: self.origin(),
             clock_drift_ms: 0,
             note: None,
         };
@@ -160,7 +169,7 @@ pub struct Unhashed {
     pub captured_at: Timestamp,
     /// RFC 6381 codecs.
     pub codecs: String,
-    /// Live or salvaged.
+    /// Live, salvaged or backfilled.
     pub origin: Origin,
     /// See [`SegmentMeta::clock_drift_ms`].
     pub clock_drift_ms: i64,

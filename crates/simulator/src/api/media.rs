@@ -91,9 +91,7 @@ fn playback(world: &mut World, index: &str, asked: &StreamInfo, now: Timestamp) 
     if device.channel(&asked.id).is_none() {
         return Err(Refusal::bad_parameters("no such channel"));
     }
-    let footage = device
-        .footage(span, now)
-        .ok_or_else(|| Refusal::device_error("nothing is recorded there"))?;
+    let footage = device.footage(span, now).ok_or_else(Refusal::no_recording)?;
     let path = world.fleet.open_playback(index, &asked.id, footage);
     world.cause(Effect::Streams);
     Ok(path)

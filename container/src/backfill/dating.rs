@@ -1,0 +1,204 @@
+//! Which frames of a playback fill the hole, and what time each has by our clock. No I/O, no clock.
+//!
+//! - Frames are held back until one is recognised: then *our time = media time + offset*.
+//! - Without anything to recognise, or when nothing was recognised before the hole, the device's own clock has to do:
+//!   what its sender reports say if that is near what was asked for, else the time that was asked for.
+//! - What is kept begins with the first key frame that the archive does not have, and ends where the archive goes on,
+//!   or, if the hole goes on, before the first key frame after what was asked for.
+
+use super::footprint::{Footprint, Nal, mark};
+use crate::media::frame::{Frame, MediaTime, Track};
+use domain::ports::Playback;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::VecDeque;
+
+/// Where frames are not recognised, times are compared to half a picture at 25 a second.
+const TOLERANCE: SignedDuration = SignedDuration::from_millis(20);
+/// A device's sender reports are believed if they are so near to what was asked for; others tell the time of day.
+const REPORT_NEAR: SignedDuration = SignedDuration::from_mins(1);
+/// For so long, on the media's clock, a sender report is waited for.
+const REPORT_WITHIN: SignedDuration = SignedDuration::from_secs(1);
+/// Frames held back at most: some seconds of pictures and sound at any rate.
+const HELD_MAX: usize = 4_096;
+
+/// Dates one playback.
+#[derive(Debug)]
+pub(super) struct Dating {
+    nal: Nal,
+    before: Footprint,
+    after: Footprint,
+    asked_from: Timestamp,
+    missing_from: Timestamp,
+    missing_to: Timestamp,
+    goes_on: bool,
+    /// Our clock minus the media's, and how it is known.
+    offset: Option<SignedDuration>,
+    recognised: bool,
+    /// The device's clock minus the media's, by its sender reports.
+    reported: Option<SignedDuration>,
+    held: VecDeque<Frame>,
+    ready: VecDeque<Frame>,
+    is_filling: bool,
+    is_over: bool,
+}
+
+impl Dating {
+    /// Begins a playback between what the archive has before and after the hole.
+    pub(super) fn new(playback: &Playback, nal: Nal, before: Footprint, after: Footprint) -> Self {
+        Self {
+            nal,
+            before,
+            after,
+            asked_from: playback.asked.start,
+            missing_from: playback.missing.start,
+            missing_to: playback.missing.end,
+            goes_on: playback.goes_on,
+            offset: None,
+            recognised: false,
+            reported: None,
+            held: VecDeque::new(),
+            ready: VecDeque::new(),
+            is_filling: false,
+            is_over: false,
+        }
+    }
+
+    /// The stream is encoded like this from now on.
+    pub(super) fn encoded(&mut self, nal: Nal) {
+        self.nal = nal;
+    }
+
+    /// What the device says the time was.
+    pub(super) fn report(&mut self, camera: Timestamp, time: MediaTime) {
+        if camera.duration_since(self.asked_from).abs() <= REPORT_NEAR {
+            self.reported = Some(offset(camera, time));
+        }
+    }
+
+    /// Takes a frame as it comes.
+    pub(super) fn take(&mut self, frame: Frame) {
+        if self.is_over {
+            return;
+        }
+        if let Some(seen) = self.recognise(&frame) {
+            self.offset = Some(seen);
+            self.recognised = true;
+        }
+        self.held.push_back(frame);
+        if self.offset.is_none() && self.gives_up_waiting() {
+            self.offset = Some(self.by_the_device());
+        }
+        self.judge_held();
+    }
+
+    /// Nothing more will come.
+    pub(super) fn end(&mut self) {
+        if self.offset.is_none() {
+            self.offset = Some(self.by_the_device());
+        }
+        self.judge_held();
+    }
+
+    fn judge_held(&mut self) {
+        let Some(offset) = self.offset else {
+            return;
+        };
+        while let Some(frame) = self.held.pop_front() {
+            self.judge(frame, offset);
+        }
+    }
+
+    /// The next frame that fills the hole; it says that it arrived when, by our clock, it was taken.
+    pub(super) fn next_frame(&mut self) -> Option<Frame> {
+        self.ready.pop_front()
+    }
+
+    /// Whether all that is missing has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether times are ours, by a frame that was recognised, and not the device's.
+    pub(super) fn is_recognised(&self) -> bool {
+        self.recognised
+    }
+
+    fn recognise(&self, frame: &Frame) -> Option<SignedDuration> {
+        if frame.track != Track::Video || self.is_filling {
+            return None;
+        }
+        let at = self.before.only(mark(self.nal, &frame.data))?;
+        Some(offset(at, frame.time))
+    }
+
+    /// Nothing was recognised, and nothing will be.
+    fn gives_up_waiting(&self) -> bool {
+        let (Some(first), Some(last)) = (self.held.front(), self.held.back()) else {
+            return false;
+        };
+        if self.held.len() >= HELD_MAX {
+            return true;
+        }
+        if self.before.is_empty() {
+            let waited = last.time.since_start() - first.time.since_start();
+            return self.reported.is_some() || waited >= REPORT_WITHIN;
+        }
+        // As far beyond the beginning of the hole as was asked for before it: clocks may differ by that.
+        let margin = self.missing_from.duration_since(self.asked_from);
+        let device = at(last.time, self.by_the_device());
+        device.duration_since(self.missing_from) >= margin
+    }
+
+    /// The offset by the device's clock.
+    fn by_the_device(&self) -> SignedDuration {
+        let first = self.held.front().map(|frame| frame.time);
+        let asked = first.map(|time| offset(self.asked_from, time));
+        self.reported.or(asked).unwrap_or_default()
+    }
+
+    fn judge(&mut self, frame: Frame, offset: SignedDuration) {
+        if self.is_over {
+            return;
+        }
+        let time = at(frame.time, offset);
+        match frame.track {
+            Track::Video => self.judge_picture(&frame, time),
+            Track::Audio => {}
+        }
+        let fits = time < self.missing_to || self.goes_on;
+        if self.is_filling && !self.is_over && fits {
+            self.ready.push_back(Frame {
+                arrived_at: time,
+                ..frame
+            });
+        }
+    }
+
+    fn judge_picture(&mut self, frame: &Frame, time: Timestamp) {
+        let mark = mark(self.nal, &frame.data);
+        let is_past_start = time.duration_since(self.missing_from) >= -TOLERANCE;
+        let is_past_end = time.duration_since(self.missing_to) >= -TOLERANCE;
+        if !self.is_filling {
+            self.is_filling = frame.key && is_past_start && !self.before.has(mark, time);
+        }
+        self.is_over = if self.goes_on {
+            is_past_end && frame.key
+        } else {
+            is_past_end || (frame.key && self.after.has(mark, time))
+        };
+    }
+}
+
+fn offset(utc: Timestamp, time: MediaTime) -> SignedDuration {
+    utc.duration_since(Timestamp::UNIX_EPOCH) - time.since_start()
+}
+
+fn at(time: MediaTime, offset: SignedDuration) -> Timestamp {
+    let since = offset.saturating_add(time.since_start());
+    Timestamp::UNIX_EPOCH
+        .saturating_add(since)
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The pictures of a segment in the archive, to recognise them in a playback.
+
+use crate::media::demux::{Demuxer, Item};
+use crate::media::mux::VIDEO_TRACK;
+use domain::SegmentKey;
+use domain::ports::ArchiveRead;
+use jiff::{SignedDuration, Timestamp};
+use mp4_atom::Codec;
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
+
+/// As much of a segment is read: 10 minutes at 8 Mbit/s are 600 MB and are not, 30 s are 30 MB.
+const READ_MAX_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Which pictures there are, and when each is shown.
+#[derive(Debug, Default)]
+pub(super) struct Footprint {
+    shown: BTreeMap<u64, Vec<Timestamp>>,
+}
+
+/// How a stream's NAL units are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nal {
+    /// ITU-T H.264 section 7.4.1.
+    H264,
+    /// ITU-T H.265 section 7.4.2.2.
+    H265,
+}
+
+impl Nal {
+    /// By the RFC 6381 name of the codec.
+    pub(super) fn of(rfc6381: &str) -> Self {
+        if rfc6381.starts_with("avc") {
+            Self::H264
+        } else {
+            Self::H265
+        }
+    }
+
+    /// Whether it holds part of a picture: what else a device sends between pictures differs from time to time.
+    fn is_picture(self, unit: &[u8]) -> bool {
+        match (self, unit.first()) {
+            (_, None) => false,
+            (Self::H264, Some(header)) => (1..=5).contains(&(header & 0x1F)),
+            (Self::H265, Some(header)) => (header >> 1) & 0x3F < 32,
+        }
+    }
+}
+
+/// What a picture is recognised by: a hash of its coded slices. `data` are NAL units with four-byte lengths.
+pub(super) fn mark(nal: Nal, data: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut rest = data;
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let Some((unit, next)) = after.split_at_checked(length) else {
+            break;
+        };
+        if nal.is_picture(unit) {
+            hasher.write(unit);
+        }
+        rest = next;
+    }
+    hasher.finish()
+}
+
+impl Footprint {
+    /// The pictures of a segment. One that cannot be read has none: the device's clock has to do then.
+    pub(super) async fn read<A: ArchiveRead>(archive: &A, segment: Option<&SegmentKey>) -> Self {
+        let Some(segment) = segment else {
+            return Self::default();
+        };
+        match archive.read(&segment.object_key(), 0..READ_MAX_BYTES).await {
+            Ok(bytes) => Self::of(&bytes, segment.start),
+            Err(error) => {
+                tracing::warn!(%segment, error = error.chain(), "a segment beside the hole cannot be read");
+                Self::default()
+            }
+        }
+    }
+
+    /// The pictures of a segment that begins at `start`, as far as it can be read.
+    fn of(bytes: &[u8], start: Timestamp) -> Self {
+        let mut demuxer = Demuxer::default();
+        if let Err(error) = demuxer.push(bytes) {
+            tracing::warn!(%error, "a segment beside the hole is damaged");
+        }
+        let mut footprint = Self::default();
+        let mut nal = Nal::H264;
+        while let Some(item) = demuxer.take() {
+            match item {
+                Item::Tracks(tracks) => {
+                    let is_h264 = tracks.iter().any(|track| matches!(track.entry, Codec::Avc1(_)));
+                    nal = if is_h264 { Nal::H264 } else { Nal::H265 };
+                }
+                Item::Sample(access) if access.track == VIDEO_TRACK => {
+                    let at = start.saturating_add(access.time.since_start()).unwrap_or(start);
+                    footprint.add(mark(nal, &access.data), at);
+                }
+                Item::Sample(_) => {}
+            }
+        }
+        footprint
+    }
+
+    pub(super) fn add(&mut self, mark: u64, at: Timestamp) {
+        self.shown.entry(mark).or_default().push(at);
+    }
+
+    /// Whether nothing can be recognised by it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shown.is_empty()
+    }
+
+    /// When a picture is shown, if it can be no other: pictures of a scene without motion may be alike.
+    pub(super) fn only(&self, mark: u64) -> Option<Timestamp> {
+        match self.shown.get(&mark)?.as_slice() {
+            [at] => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Whether a picture is one of these, shown about then.
+    pub(super) fn has(&self, mark: u64, about: Timestamp) -> bool {
+        /// More than clocks differ by once they have been compared, less than a scene repeats itself in.
+        const ABOUT: SignedDuration = SignedDuration::from_secs(1);
+        let shown = self.shown.get(&mark).map_or(&[][..], Vec::as_slice);
+        shown.iter().any(|at| at.duration_since(about).abs() <= ABOUT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(bytes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&length[..], bytes].concat()
+    }
+
+    #[test]
+    fn only_the_picture_counts_and_nothing_said_beside_it() {
+        let slice = unit(&[0x65, 1, 2, 3]);
+        let with_sei = [unit(&[0x06, 9, 9]), slice.clone()].concat();
+        assert_eq!(mark(Nal::H264, &slice), mark(Nal::H264, &with_sei));
+        assert_ne!(mark(Nal::H264, &slice), mark(Nal::H264, &unit(&[0x65, 1, 2, 4])));
+        // In H.265, 0x26 is an IDR slice and 0x4E a supplement.
+        let slice = unit(&[0x26, 1, 7]);
+        let with_sei = [unit(&[0x4E, 1, 9]), slice.clone()].concat();
+        assert_eq!(mark(Nal::H265, &slice), mark(Nal::H265, &with_sei));
+    }
+
+    #[test]
+    fn cut_off_and_hostile_lengths_end_the_reading() {
+        for data in [&[0, 0, 0][..], &[0xFF, 0xFF, 0xFF, 0xFF, 1], &[]] {
+            assert_eq!(mark(Nal::H264, data), mark(Nal::H264, &[]));
+        }
+    }
+}

@@ -171,6 +171,14 @@ impl Fleet {
         path
     }
 
+    /// The paths of a device's playbacks that were handed out, ended ones included.
+    pub(crate) fn playbacks_of<'a>(&'a self, index: &'a str) -> impl Iterator<Item = &'a str> {
+        let playbacks = self.playbacks.iter();
+        playbacks
+            .filter(move |playback| playback.device == index)
+            .map(|playback| playback.path.as_str())
+    }
+
     /// Every stream that should be served now, by path.
     pub(crate) fn streams(&self) -> BTreeMap<String, Stream> {
         let live = self.devices.iter().flat_map(|device| {

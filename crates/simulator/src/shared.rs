@@ -32,6 +32,9 @@ impl Shared {
     /// lock is held meanwhile, so effects happen in the order of their causes.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(video) = &self.video {
+            world.played = video.played();
+        }
         let value = act(&mut world);
         self.perform(&mut world);
         value

@@ -7,7 +7,7 @@ use crate::fleet::{QUERY, Stream};
 use crate::rtsp::{Catalog, StreamSpec};
 use anyhow::anyhow;
 use secrecy::SecretString;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -107,6 +107,11 @@ impl Video {
             .wait_for(|done| *done >= change)
             .await
             .expect("its sender is ours and lives as long as we do");
+    }
+
+    /// The paths of the streams that somebody plays now.
+    pub(crate) fn played(&self) -> BTreeSet<String> {
+        self.catalog.played()
     }
 
     /// What could not be put on air, by path.

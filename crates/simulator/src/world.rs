@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) requests: RequestCounts,
     pub(crate) subscriptions: BTreeSet<u64>,
     pub(crate) alarm_hosts: BTreeMap<String, Vec<Value>>,
+    /// Paths of the streams that somebody plays, as of the last look.
+    pub(crate) played: BTreeSet<String>,
     rtsp: SocketAddr,
     subscriptions_opened: u64,
     heartbeats_silent: bool,
@@ -129,6 +131,7 @@ impl World {
             requests: RequestCounts::default(),
             subscriptions: BTreeSet::new(),
             alarm_hosts: BTreeMap::new(),
+            played: BTreeSet::new(),
             rtsp,
             subscriptions_opened: 0,
             heartbeats_silent: false,

@@ -1,14 +1,15 @@
-//! The archive that the configuration names, for reading.
+//! The archive that the configuration names.
 
 use anyhow::Context;
 use domain::coverage::{Span, coverage};
-use domain::ports::{ArchiveRead, ArchiveSweep, GapsTable, Page, PortError, StoredSegment};
+use domain::ports::{Archive, ArchiveRead, ArchiveSweep, GapsTable, Page, PortError, Stored, StoredSegment};
 use domain::storage::{Asked, Availability};
 use domain::{ChannelKey, ObjectKey, RestoreTier, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
 use local::Folder;
 use recorder::cli::ArchiveUrl;
 use std::ops::Range;
+use std::path::Path;
 
 /// The archive behind an address like `file:DIR`.
 #[derive(Debug, Clone)]
@@ -45,6 +46,21 @@ impl AnyArchive {
                 Ok(Self::S3(aws::s3::S3Archive::from_env(bucket, prefix).await))
             }
         }
+    }
+}
+
+impl Archive for AnyArchive {
+    async fn put(&self, key: &ObjectKey, file: &Path, meta: &SegmentMeta) -> Result<Stored, PortError> {
+        either!(self, archive => archive.put(key, file, meta).await)
+    }
+
+    async fn list_segments(
+        &self,
+        channel: &ChannelKey,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<SegmentKey>, PortError> {
+        either!(self, archive => archive.list_segments(channel, from, to).await)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "aws")]
 pub(crate) mod aws;
+pub(crate) mod backfill;
 pub(crate) mod channels;
 pub(crate) mod cost;
 pub(crate) mod episodes;

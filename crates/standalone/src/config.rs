@@ -10,6 +10,7 @@ mod wanted;
 pub(crate) use wanted::WantedOptions;
 
 use anyhow::{Context, bail};
+use domain::backfill::BackfillPolicy;
 use domain::dispatch::DispatchPolicy;
 use domain::episode::AlarmPolicy;
 use domain::keep::KeepPolicy;
@@ -110,6 +111,17 @@ pub(crate) struct Options {
     /// How often what is past its retention is deleted from the archive [default: 1h].
     #[arg(long, env = "MILLRACE_KEEP_INTERVAL", value_name = "TIME")]
     pub(crate) keep_interval: Option<SignedDuration>,
+    /// How often holes are looked for that the devices' own storage may fill, in channels whose settings say
+    /// `backfill = true` [default: 1m].
+    #[arg(long, env = "MILLRACE_BACKFILL_INTERVAL", value_name = "TIME")]
+    pub(crate) backfill_interval: Option<SignedDuration>,
+    /// How long ago a hole must have ended: the device has closed its file by then, and recorders have stored what
+    /// they had [default: 10m].
+    #[arg(long, env = "MILLRACE_BACKFILL_AFTER", value_name = "TIME")]
+    pub(crate) backfill_after: Option<SignedDuration>,
+    /// How many devices play footage at once, each one playback [default: 4].
+    #[arg(long, env = "MILLRACE_BACKFILL_PLAYBACKS", value_name = "N")]
+    pub(crate) backfill_playbacks: Option<usize>,
 }
 
 /// Reads a time that may be in days of 24 h, such as `30d`, which times of day have no need for.
@@ -155,6 +167,8 @@ pub(crate) struct Config {
     /// How alarms become episodes, if they do.
     pub(crate) alarms: Option<AlarmPolicy>,
     pub(crate) keep_interval: Duration,
+    pub(crate) backfill_interval: Duration,
+    pub(crate) backfill: BackfillPolicy,
     /// Settings the file gives to single channels.
     pub(crate) channels: BTreeMap<ChannelKey, RecordingSettings>,
     /// What the file says of the gateway's own configuration.
@@ -204,6 +218,12 @@ impl Config {
     /// The file with the tables.
     pub(crate) fn state_file(&self) -> PathBuf {
         self.data.join("state.sqlite")
+    }
+
+    /// The folder where fetched footage waits for the archive: not one of the recorders', who would take it for that of
+    /// a dead one of theirs.
+    pub(crate) fn footage_spool(&self) -> PathBuf {
+        self.data.join("backfill")
     }
 
     /// The folder where segments wait for the archive.
@@ -263,6 +283,8 @@ impl Config {
             },
             alarms: alarms(&options)?,
             keep_interval: positive("keep-interval", options.keep_interval, 60 * 60)?,
+            backfill_interval: positive("backfill-interval", options.backfill_interval, 60)?,
+            backfill: backfill(&options)?,
             alert_webhook: options.alert_webhook,
             channels: settings.channels,
             wanted: settings.wanted,
@@ -313,7 +335,10 @@ impl Options {
             alarm_keep,
             alarm_before,
             alarm_after,
-            keep_interval
+            keep_interval,
+            backfill_interval,
+            backfill_after,
+            backfill_playbacks
         )
     }
 }
@@ -406,6 +431,19 @@ fn alarms(options: &Options) -> anyhow::Result<Option<AlarmPolicy>> {
     Ok((!policy.keep.is_zero()).then_some(policy))
 }
 
+fn backfill(options: &Options) -> anyhow::Result<BackfillPolicy> {
+    let default = BackfillPolicy::default();
+    let policy = BackfillPolicy {
+        ripe_after: options.backfill_after.unwrap_or(default.ripe_after),
+        playbacks_max: options.backfill_playbacks.unwrap_or(default.playbacks_max),
+        ..default
+    };
+    if policy.ripe_after.is_negative() || policy.playbacks_max == 0 {
+        bail!("backfill-after must not be negative, and backfill-playbacks not 0");
+    }
+    Ok(policy)
+}
+
 fn positive(name: &str, given: Option<SignedDuration>, default_seconds: i64) -> anyhow::Result<Duration> {
     let time = given.unwrap_or(SignedDuration::from_secs(default_seconds));
     match Duration::try_from(time) {
@@ -471,6 +509,7 @@ mod tests {
             "poll-interval = '0s'",
             "alarm-keep = '-1d'",
             "alarm-before = '2h'",
+            "backfill-playbacks = 0",
             "password = 'x'",
             "gateway-nam = 'x'",
         ] {

@@ -2,12 +2,14 @@
 
 use crate::alerts::Outbox;
 use crate::archive::AnyArchive;
+use crate::backfill::Backfill;
 use crate::config::Config;
 use crate::events;
 use crate::gateway;
 use crate::processes::Processes;
 use anyhow::Context;
 use domain::ChannelKey;
+use domain::backfill;
 use domain::dispatch::{self, dispatch};
 use domain::keep::{self, Mode, keep};
 use domain::poll::{self, poll};
@@ -27,6 +29,7 @@ pub(crate) struct Machine {
     table: Sqlite,
     processes: Processes,
     alerts: Outbox,
+    backfill: Backfill,
     look: Notify,
     poll_now: Notify,
 }
@@ -43,6 +46,7 @@ impl Machine {
             gateway: gateway::client(gateway)?,
             processes: Processes::new(program, &config, gateway)?,
             alerts: Outbox::new(config.alert_webhook.clone())?,
+            backfill: Backfill::new(&config)?,
             look: Notify::new(),
             poll_now: Notify::new(),
             table,
@@ -130,6 +134,22 @@ impl Machine {
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "the archive cannot be kept"),
             }
             sleep(self.config.keep_interval).await;
+        }
+    }
+
+    /// Fills holes from the devices' own storage, for ever.
+    pub(crate) async fn backfill_for_ever(&self, told: impl Fn(&backfill::Report)) {
+        loop {
+            match self.backfill.round(&self.config, &self.table, &self.alerts).await {
+                Ok(report) => {
+                    told(&report);
+                    if report.has_more() {
+                        continue;
+                    }
+                }
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "holes cannot be filled"),
+            }
+            sleep(self.config.backfill_interval).await;
         }
     }
 

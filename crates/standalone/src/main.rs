@@ -2,6 +2,7 @@
 
 mod alerts;
 mod archive;
+mod backfill;
 mod commands;
 mod config;
 mod demo;
@@ -51,6 +52,8 @@ enum Command {
     Episodes(commands::episodes::Args),
     /// Delete what is past its retention and in no episode, once, by hand; `millrace run` does so every hour.
     Keep(commands::keep::Args),
+    /// Fill holes from the devices' own storage, once, by hand; `millrace run` does so every minute.
+    Backfill(commands::backfill::Args),
     /// Say which rule keeps or frees an object of the archive.
     Why(commands::why::Args),
     /// Say what a deployment on AWS costs a month, what dominates, and what would be cheaper.
@@ -99,6 +102,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Playlist(args) => run_async(commands::playlist::run(args)),
         Command::Episodes(args) => run_async(commands::episodes::run(args)),
         Command::Keep(args) => run_async(commands::keep::run(args)),
+        Command::Backfill(args) => run_async(commands::backfill::run(args)),
         Command::Why(args) => run_async(commands::why::run(args)),
         Command::Cost(args) => commands::cost::run(&args),
         Command::Poll(args) => run_async(commands::poll::run(args)),

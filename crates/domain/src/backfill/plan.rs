@@ -83,7 +83,7 @@ fn piece(look: &Look, missing: &Missing) -> Piece {
         .find(|segment| touches(segment.start, missing.end));
     Piece {
         key: look.key.clone(),
-        missing: missing.clone(),
+        missing: *missing,
         before: before.cloned(),
         after: after.cloned(),
         settings: look.settings.clone(),

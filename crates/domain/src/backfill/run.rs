@@ -2,7 +2,8 @@
 
 use super::look::look;
 use super::memory::{MEMORY, Memory};
-use super::plan::{Look, Piece, Plan, plan};
+use super::missing::Missing;
+use super::plan::{Piece, Plan, plan};
 use super::policy::BackfillPolicy;
 use super::work::{Done, Ports, keep, work};
 use crate::alert::{Severity, Trouble};
@@ -15,15 +16,6 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Whether a round asks devices for anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// What is missing is fetched.
-    Fill,
-    /// Nothing changes, and the report says what would be asked for next.
-    DryRun,
-}
 
 /// What one round saw and did: its wide event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -59,9 +51,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the next round is likely to have more to do at once.
+    /// Whether the next round is likely to have more to do at once; what failed is better left for a while.
     pub fn has_more(&self) -> bool {
-        self.failure.is_none() && self.held.is_none() && !self.pieces.is_empty()
+        let went_well = self.failure.is_none() && self.held.is_none() && self.failed.is_empty();
+        went_well && !self.pieces.is_empty()
     }
 }
 
@@ -71,6 +64,26 @@ const WATCH: &str = "backfill-watch";
 /// A device that failed so often in a row, over an hour by default, is worth telling of.
 const FAILURES_PATIENCE: u32 = 6;
 
+/// What is missing, and what a round would ask for now. Asks no device and changes nothing.
+///
+/// # Errors
+/// The memory or the channels cannot be read; a channel that cannot be looked at is in the report.
+pub async fn survey<A, T>(
+    policy: &BackfillPolicy,
+    archive: &A,
+    table: &T,
+    now: Timestamp,
+) -> Result<Report, PortError>
+where
+    A: Archive,
+    T: ChannelsTable + GapsTable + ControlTable,
+{
+    let memory = Stored::<Memory>::load(table, MEMORY).await?;
+    let mut report = Report::default();
+    observe(policy, archive, table, &memory.value, now, &mut report).await?;
+    Ok(report)
+}
+
 /// One round: at most one piece of each of a few devices. `holder` names this worker among all of one gateway;
 /// `clock` is asked again before each store. Failures are in the report, and people are told of those that last.
 pub async fn backfill<F, P, A, T, L>(
@@ -78,7 +91,6 @@ pub async fn backfill<F, P, A, T, L>(
     ports: &Ports<'_, F, P, A, T, L>,
     holder: &str,
     clock: impl Fn() -> Timestamp + Send + Sync,
-    mode: Mode,
 ) -> Report
 where
     F: Footage,
@@ -95,19 +107,55 @@ where
         clock: &clock,
         now: clock(),
     };
-    let troubles = match round.run(mode, &mut report).await {
+    let troubles = match round.run(&mut report).await {
         Ok(troubles) => troubles,
         Err(error) => {
             report.failure = Some(error.chain());
             Vec::new()
         }
     };
-    if mode == Mode::Fill
+    if report.failure.is_none()
+        && report.held.is_none()
         && let Err(error) = tell(ports.table, ports.alerts, WATCH, &troubles, round.now).await
     {
         report.failed.insert("alerts".to_owned(), error.chain());
     }
     report
+}
+
+/// Looks at every channel that is to be filled, and plans. A channel that cannot be looked at is left out.
+async fn observe<A, T>(
+    policy: &BackfillPolicy,
+    archive: &A,
+    table: &T,
+    memory: &Memory,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<Vec<Piece>, PortError>
+where
+    A: Archive,
+    T: ChannelsTable + GapsTable,
+{
+    let rows = table.list_channels().await?;
+    let mut looks = Vec::new();
+    for row in rows.iter().filter(|row| row.settings.backfill) {
+        report.channels += 1;
+        match look(policy, archive, table, memory, row, now).await {
+            Ok(look) => {
+                let missing = look.missing.iter().map(Missing::duration);
+                report.missing = missing.fold(report.missing, SignedDuration::saturating_add);
+                looks.push(look);
+            }
+            Err(error) => _ = report.failed.insert(row.key.to_string(), error.chain()),
+        }
+    }
+    let Plan {
+        pieces,
+        devices_waiting,
+    } = plan(policy, &looks, memory, now);
+    report.devices_waiting = devices_waiting;
+    report.pieces.clone_from(&pieces);
+    Ok(pieces)
 }
 
 struct Round<'a, 'p, F, P, A, T, L, C> {
@@ -127,17 +175,12 @@ where
     L: Alerts,
     C: Fn() -> Timestamp + Send + Sync,
 {
-    async fn run(&self, mode: Mode, report: &mut Report) -> Result<Vec<Trouble>, PortError> {
-        let mut memory = Stored::<Memory>::load(self.ports.table, MEMORY).await?;
+    async fn run(&self, report: &mut Report) -> Result<Vec<Trouble>, PortError> {
+        let Ports { archive, table, .. } = *self.ports;
+        let mut memory = Stored::<Memory>::load(table, MEMORY).await?;
         let waiting = self.waiting().await?;
-        let looks = self.look(&memory.value, report).await?;
-        let Plan {
-            pieces,
-            devices_waiting,
-        } = plan(self.policy, &looks, &memory.value, self.now);
-        report.devices_waiting = devices_waiting;
-        report.pieces.clone_from(&pieces);
-        if mode == Mode::DryRun || (pieces.is_empty() && waiting.is_empty()) {
+        let pieces = observe(self.policy, archive, table, &memory.value, self.now, report).await?;
+        if pieces.is_empty() && waiting.is_empty() {
             return Ok(troubles(&memory.value));
         }
         let until = self
@@ -148,19 +191,16 @@ where
             report.held = Some(why);
             return Ok(Vec::new());
         }
-        if memory.save(self.ports.table).await? == Put::Stale {
+        if memory.save(table).await? == Put::Stale {
             report.held = Some("another worker was faster".to_owned());
             return Ok(Vec::new());
         }
         self.fill(&pieces, waiting, until, &mut memory.value, report)
             .await;
         memory.value.end_lease();
-        memory.value.prune(
-            self.now
-                .saturating_sub(self.policy.horizon)
-                .unwrap_or(Timestamp::MIN),
-        );
-        if memory.save(self.ports.table).await? == Put::Stale {
+        let horizon = self.now.saturating_sub(self.policy.horizon);
+        memory.value.prune(horizon.unwrap_or(Timestamp::MIN));
+        if memory.save(table).await? == Put::Stale {
             let why = "the lease ended before the work; what was learned is learned again";
             report.failed.insert("memory".to_owned(), why.to_owned());
         }
@@ -170,25 +210,6 @@ where
     async fn waiting(&self) -> Result<BTreeSet<ChannelKey>, PortError> {
         let waiting = self.ports.fetch.waiting().await?;
         Ok(waiting.into_iter().map(|segment| segment.channel).collect())
-    }
-
-    /// A channel that cannot be looked at is left out of this round.
-    async fn look(&self, memory: &Memory, report: &mut Report) -> Result<Vec<Look>, PortError> {
-        let rows = self.ports.table.list_channels().await?;
-        let mut looks = Vec::new();
-        for row in rows.iter().filter(|row| row.settings.backfill) {
-            report.channels += 1;
-            let Ports { archive, table, .. } = *self.ports;
-            match look(self.policy, archive, table, memory, row, self.now).await {
-                Ok(look) => {
-                    let missing = look.missing.iter().map(super::Missing::duration);
-                    report.missing = missing.fold(report.missing, SignedDuration::saturating_add);
-                    looks.push(look);
-                }
-                Err(error) => _ = report.failed.insert(row.key.to_string(), error.chain()),
-            }
-        }
-        Ok(looks)
     }
 
     /// First what earlier rounds fetched and could not store; while that waits, nothing more is fetched of anything:

@@ -75,6 +75,14 @@ fn playback(world: &mut World, index: &str, asked: &StreamInfo, now: Timestamp) 
     if device.spec.protocol != Protocol::EhomeV5 {
         return Err(Refusal::not_supported("playback needs ISUP 5.0"));
     }
+    // Cameras serve one playback at a time.
+    if world
+        .fleet
+        .playbacks_of(index)
+        .any(|path| world.played.contains(path))
+    {
+        return Err(Refusal::too_many("playbacks of the device"));
+    }
     let Some(times) = &asked.play_back else {
         return Err(Refusal::bad_parameters("PlayBackParams is missing"));
     };

@@ -6,7 +6,7 @@ use crate::media::{AudioLoop, Library, Loop};
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use secrecy::SecretString;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -155,6 +155,16 @@ impl Catalog {
     pub fn sessions(&self, target: &str) -> usize {
         self.entry(target)
             .map_or(0, |entry| entry.playing.load(Ordering::Relaxed))
+    }
+
+    /// The paths of the streams that have a playing session.
+    pub(crate) fn played(&self) -> BTreeSet<String> {
+        let state = self.state();
+        let playing = state
+            .entries
+            .iter()
+            .filter(|(_path, entry)| entry.playing.load(Ordering::Relaxed) > 0);
+        playing.map(|(path, _entry)| path.clone()).collect()
     }
 
     /// Cuts the sessions of a stream; clients may come back at once.

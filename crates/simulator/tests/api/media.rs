@@ -253,4 +253,6 @@ async fn playback_is_refused_where_there_is_nothing_to_play() {
         let answer = playback(&mut client, start, end).await;
         assert_eq!(answer.status_field("statusCode"), code, "{start} to {end}");
     }
+    let answer = playback(&mut client, "2026-05-01T12:30:00Z", "2026-05-01T12:40:00Z").await;
+    assert_eq!(answer.status_field("subStatusCode"), "taskNoRecFile");
 }

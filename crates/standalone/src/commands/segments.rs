@@ -5,8 +5,8 @@ use crate::archive::History;
 use crate::config::Options;
 use crate::fleet::{Standing, observe};
 use crate::show;
-use domain::ChannelKey;
 use domain::coverage::{Span, State, recorded_time};
+use domain::{ChannelKey, Generation};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -69,6 +69,7 @@ fn as_json(key: &ChannelKey, history: &History, recording_now: bool) -> serde_js
         "recordedSeconds": recorded_time(&history.spans).as_secs_f64(),
         "spans": history.spans,
         "segments": segments,
+        "backfilled": backfilled(history),
     })
 }
 
@@ -95,12 +96,24 @@ fn render(key: &ChannelKey, history: &History, recording_now: bool) -> String {
     let whole: SignedDuration = history.spans.iter().map(Span::duration).sum();
     let recorded = recorded_time(&history.spans);
     let percent = 100.0 * recorded.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
-    let segments = history.segments.len();
+    let (segments, backfilled) = (history.segments.len(), backfilled(history));
+    let backfilled = match backfilled {
+        0 => String::new(),
+        some => format!(" ({some} from the device's own storage)"),
+    };
     format!(
-        "{key}\n{table}\n{segments} segments, {} of {} recorded ({percent:.2} %)\n",
+        "{key}\n{table}\n{segments} segments{backfilled}, {} of {} recorded ({percent:.2} %)\n",
         show::time_span(recorded),
         show::time_span(whole)
     )
+}
+
+/// How many segments were fetched later from the device's own storage.
+fn backfilled(history: &History) -> usize {
+    let segments = history.segments.iter();
+    segments
+        .filter(|segment| segment.generation == Generation::BACKFILL)
+        .count()
 }
 
 /// The words for a stretch of time.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod archive;
+mod backfill;
 mod demo;
 mod gateway_setup;
 mod gateway_weather;

@@ -1,6 +1,6 @@
 use super::{CAMERA, DOOR, NVR, start, usual_world};
 use domain::id::ChannelKey;
-use domain::ports::{Gateway, PortError};
+use domain::ports::{Footage, Gateway, PortError};
 use isapi::{IsapiError, Method, StreamType};
 use jiff::{SignedDuration, Timestamp};
 use simulator::scenario::{ChannelSpec, DeviceSpec, Protocol, RecordedSpan};
@@ -161,4 +161,31 @@ async fn a_channel_without_a_number_has_no_track_and_is_not_asked_for() {
         "{result:?}"
     );
     assert_eq!(gateway.requests().total(), 0);
+}
+
+#[tokio::test]
+async fn no_file_of_that_time_is_an_answer_and_a_device_that_cannot_be_asked_is_a_failure() {
+    let (gateway, client) = start(recorded_world(12)).await;
+    let key = ChannelKey::new(CAMERA, "1");
+    let (from, to) = (at("2026-01-01T00:10:00Z"), at("2026-01-01T00:20:00Z"));
+    let found = client.find_footage(&key, from, to).await.unwrap();
+    assert_eq!((found.len(), found[0].start, found[1].end), (2, from, to));
+    assert!(client.playback_url(&key, from, to).await.unwrap().is_some());
+
+    let (from, to) = (at("2026-01-01T05:10:00Z"), at("2026-01-01T05:20:00Z"));
+    assert_eq!(client.find_footage(&key, from, to).await.unwrap(), []);
+    assert_eq!(client.playback_url(&key, from, to).await.unwrap(), None);
+
+    gateway
+        .control()
+        .apply(Operation::SetStatus {
+            device: CAMERA.to_owned(),
+            status: simulator::scenario::DeviceStatus::Offline,
+            hint: Some(3),
+        })
+        .unwrap();
+    let busy = client.find_footage(&key, from, to).await;
+    assert!(matches!(busy, Err(PortError::Throttled { .. })), "{busy:?}");
+    let busy = client.playback_url(&key, from, to).await;
+    assert!(matches!(busy, Err(PortError::Throttled { .. })), "{busy:?}");
 }

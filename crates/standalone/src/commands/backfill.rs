@@ -1,0 +1,143 @@
+//! `millrace backfill`: holes are filled from the devices' own storage, by hand.
+
+use super::status::open;
+use crate::alerts::Outbox;
+use crate::backfill::{Backfill, plan};
+use crate::config::{Config, Options};
+use crate::show;
+use anyhow::bail;
+use domain::backfill::Report;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::SignedDuration;
+use std::io::Write;
+
+/// Arguments of `millrace backfill`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// Show what would be asked for, and ask for nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON: one report a line, for each round.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Fills what can be filled now; fails when something could not be.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    super::run::log_to_stderr()?;
+    let config = Config::load(args.options)?;
+    let table = open(&config).await?;
+    let mut out = std::io::stdout();
+    if args.dry_run {
+        let report = plan(&config, &table).await?;
+        if args.json {
+            serde_json::to_writer(&mut out, &report)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{}", planned(&report))?;
+        }
+        return result(&report);
+    }
+    let alerts = Outbox::new(config.alert_webhook.clone())?;
+    let backfill = Backfill::new(&config)?;
+    let mut total = Total::default();
+    let progress = progress();
+    loop {
+        let report = backfill.round(&config, &table, &alerts).await?;
+        if args.json {
+            serde_json::to_writer(&mut out, &report)?;
+            writeln!(out)?;
+        }
+        total.add(&report, &progress);
+        if report.has_more() {
+            continue;
+        }
+        progress.finish_and_clear();
+        if !args.json {
+            write!(out, "{}", total.in_words(&report))?;
+        }
+        return result(&report);
+    }
+}
+
+fn planned(report: &Report) -> String {
+    let mut text = format!(
+        "{} of {} channels are missing and may be on their devices\n",
+        show::time_span(report.missing),
+        report.channels
+    );
+    for piece in &report.pieces {
+        text.push_str(&format!(
+            "would ask {} for {} from {}\n",
+            piece.key,
+            show::time_span(piece.missing.duration()),
+            show::local(piece.missing.start)
+        ));
+    }
+    text
+}
+
+fn result(last: &Report) -> anyhow::Result<()> {
+    if let Some(why) = last.failure.as_ref().or(last.held.as_ref()) {
+        bail!("holes are not filled: {why}");
+    }
+    if let Some((channel, why)) = last.failed.first_key_value() {
+        bail!(
+            "{} channels failed, the first {channel}: {why}",
+            last.failed.len()
+        );
+    }
+    Ok(())
+}
+
+/// Seconds of holes, of those that were missing at first.
+fn progress() -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos} of {len} s of holes looked into, {elapsed_precise}");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// What all rounds did.
+#[derive(Debug, Default)]
+struct Total {
+    missing_at_first: Option<SignedDuration>,
+    stored: usize,
+    filled: SignedDuration,
+    not_on_device: SignedDuration,
+}
+
+impl Total {
+    fn add(&mut self, report: &Report, progress: &ProgressBar) {
+        let first = *self.missing_at_first.get_or_insert(report.missing);
+        self.stored += report.stored;
+        self.filled = self.filled.saturating_add(report.filled);
+        self.not_on_device = self.not_on_device.saturating_add(report.not_on_device);
+        let seconds = |time: SignedDuration| u64::try_from(time.as_secs()).unwrap_or(0);
+        progress.set_length(seconds(first));
+        progress.set_position(seconds(self.filled.saturating_add(self.not_on_device)));
+    }
+
+    fn in_words(&self, last: &Report) -> String {
+        let missing = show::time_span(self.missing_at_first.unwrap_or_default());
+        let channels = last.channels;
+        let mut text = format!(
+            "filled {} of {missing} in {channels} channels, {} segments; the devices do not have {}\n",
+            show::time_span(self.filled),
+            self.stored,
+            show::time_span(self.not_on_device)
+        );
+        if last.devices_waiting > 0 {
+            text.push_str(&format!(
+                "{} devices failed lately and are asked later\n",
+                last.devices_waiting
+            ));
+        }
+        text
+    }
+}

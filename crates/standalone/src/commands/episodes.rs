@@ -1,5 +1,7 @@
 //! `millrace episodes`: what is kept longer than its retention.
 
+mod preview;
+
 use super::segments::when;
 use super::status::open;
 use crate::archive::{AnyArchive, history};
@@ -14,6 +16,7 @@ use jiff::Timestamp;
 use local::Sqlite;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 /// Arguments of `millrace episodes`.
 #[derive(Debug, clap::Args)]
@@ -82,6 +85,17 @@ enum Action {
         /// When.
         #[arg(long, value_name = "WHEN", default_value = "0s", value_parser = when)]
         at: Timestamp,
+    },
+    /// Write the picture an episode begins with, as a JPEG; it is kept in the archive with the episode. Needs `ffmpeg`.
+    Preview {
+        #[command(flatten)]
+        place: Place,
+        /// Its start, as the list shows it.
+        #[arg(value_name = "START")]
+        start: Timestamp,
+        /// The file to make.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
     /// Delete an episode: what it kept falls under its retention again.
     Delete {
@@ -161,6 +175,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
                 Ok(())
             };
             change(&table, &place.key(), start, end).await
+        }
+        Action::Preview { place, start, output } => {
+            let row = find(&table, &place.key(), start).await?;
+            let archive = AnyArchive::open(&config.archive).await?;
+            let taken = preview::write(&archive, &row, Timestamp::now(), &output).await?;
+            let Some(taken) = taken else { return Ok(()) };
+            let remember = |row: &mut Episode| {
+                row.preview = Some(taken);
+                Ok(())
+            };
+            change(&table, &row.key, start, remember).await
         }
         Action::Delete { place, start } => {
             let row = find(&table, &place.key(), start).await?;

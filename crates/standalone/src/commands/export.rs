@@ -136,7 +136,7 @@ async fn write_clip(
         let object = segment.object_key();
         let file = archive.read(&object, 0..SEGMENT_BYTES_MAX).await?;
         let meta = archive.describe(&object).await?;
-        let sha256 = hex(&Sha256::digest(&file));
+        let sha256 = sha256(&file);
         if let Some(meta) = &meta {
             ensure!(
                 meta.sha256 == sha256,
@@ -178,6 +178,11 @@ fn hash_file(path: &Path) -> anyhow::Result<String> {
             count => hash.update(&chunk[..count]),
         }
     }
+}
+
+/// In lower-case hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -288,6 +288,7 @@ async fn rules(rig: &Rig, segments: &[SegmentKey]) {
         (&Value::from("4711"), true),
         "{ours}"
     );
+    has_a_picture(rig, segments, &from).await;
     say(rig, &["episodes", "delete", "A", "1", &from]).await;
     assert_eq!(
         json(rig, &["episodes", "list", "--json"])
@@ -296,4 +297,34 @@ async fn rules(rig: &Rig, segments: &[SegmentKey]) {
             .map(Vec::len),
         Some(1)
     );
+}
+
+/// The frame the episode begins with; it lies where the keep loop finds it, and is not taken twice.
+async fn has_a_picture(rig: &Rig, segments: &[SegmentKey], start: &str) {
+    for name in ["first.jpg", "second.jpg"] {
+        let file = rig.data().join(name);
+        let preview = [
+            "episodes",
+            "preview",
+            "A",
+            "1",
+            start,
+            "--output",
+            file.to_str().unwrap(),
+        ];
+        say(rig, &preview).await;
+        let shown = frames::read(&file).unwrap();
+        let first = frames::read(&rig.archive().join(&segments[0].object_key().0)).unwrap();
+        assert_eq!(shown.len(), 1);
+        assert!(
+            shown[0].index.is_some() && shown[0].index == first[0].index,
+            "{shown:?}"
+        );
+    }
+    let listed = json(rig, &["episodes", "list", "--json"]).await;
+    let rows = listed.as_array().unwrap();
+    let key = rows.iter().find_map(|row| row["preview"].as_str()).unwrap();
+    assert!(rig.archive().join(key).exists());
+    let why = say(rig, &["why", key]).await;
+    assert!(why.starts_with("kept: "), "{why}");
 }

@@ -12,6 +12,6 @@ mod rounds;
 mod run;
 
 pub use plan::{Action, Observed, Placement, Plan, Replaced, plan};
-pub use policy::DispatchPolicy;
+pub use policy::{DispatchPolicy, HEARTBEAT_STALE};
 pub use rounds::again;
 pub use run::{Report, dispatch};

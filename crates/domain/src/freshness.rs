@@ -5,13 +5,16 @@
 
 use crate::alert::{Severity, Trouble};
 use crate::channel::{ChannelRow, DeviceState};
+use crate::dispatch::HEARTBEAT_STALE;
+use crate::gap::GapCause;
 use crate::id::ChannelKey;
+use crate::ladder::ArchiveLook;
 use crate::ports::{Alerts, ChannelsTable, ControlTable, GapsTable, PortError, TasksTable};
-use crate::task::AssignmentRow;
+use crate::task::{AssignmentRow, Heartbeat};
 use crate::watch::tell;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of the control item that remembers what people were told.
 pub const ITEM: &str = "freshness";
@@ -25,11 +28,11 @@ pub const SLACK_DEFAULT: SignedDuration = SignedDuration::from_mins(2);
 /// Looks in a row before people are told of old segments.
 const STALE_LOOKS: u32 = 2;
 
-/// Looks in a row before people are told of a silent gateway; its own restart takes about a minute.
-const SILENT_LOOKS: u32 = 3;
-
 /// Stale channels whose cause is looked up and told.
 const EXPLAINED_MAX: usize = 5;
+
+/// Channels whose cause is looked up before the gateway is blamed for all of them.
+const BLAMED_MAX: usize = 20;
 
 /// What one look at the tables says of the archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Freshness {
     pub oldest: SignedDuration,
     /// Those whose newest segment is too old, with its age.
     pub stale: BTreeMap<ChannelKey, SignedDuration>,
+    /// Of these the ones whose recorder is alive and says that it records nothing.
+    pub mute: BTreeSet<ChannelKey>,
 }
 
 /// Judges one look. Pure and total: clocks that disagree make an age zero, never negative.
@@ -49,18 +54,18 @@ pub fn judge(
     assignments: &[AssignmentRow],
     now: Timestamp,
 ) -> Freshness {
-    let newest: BTreeMap<&ChannelKey, Timestamp> = assignments
+    let heartbeats: BTreeMap<&ChannelKey, &Heartbeat> = assignments
         .iter()
-        .filter_map(|row| Some((&row.assignment.key, row.heartbeat.last_segment_at?)))
+        .map(|row| (&row.assignment.key, &row.heartbeat))
         .collect();
     let mut freshness = Freshness::default();
     for row in rows {
         if row.state != DeviceState::Present {
             continue;
         }
-        let since = newest
-            .get(&row.key)
-            .copied()
+        let heartbeat = heartbeats.get(&row.key).copied();
+        let since = heartbeat
+            .and_then(|heartbeat| heartbeat.last_segment_at)
             .map_or(row.wanted_since, |at| at.max(row.wanted_since));
         let age = now.duration_since(since).max(SignedDuration::ZERO);
         let segments = SignedDuration::from_secs(2 * i64::from(row.settings.segment_seconds.get()));
@@ -68,81 +73,85 @@ pub fn judge(
         freshness.oldest = freshness.oldest.max(age);
         if age > segments.saturating_add(slack) {
             freshness.stale.insert(row.key.clone(), age);
+            if heartbeat.is_some_and(|heartbeat| is_mute(heartbeat, now)) {
+                freshness.mute.insert(row.key.clone());
+            }
         }
     }
     freshness
 }
 
-/// What asking the gateway who it is came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "is", content = "because")]
-pub enum GatewayAnswer {
-    /// It answered and knows us.
-    Answered,
-    /// It answered and said no; the poll tells people.
-    Refused(String),
-    /// It was not asked, because our password is known to be rejected, or is not to be had.
-    NotAsked(String),
-    /// No answer.
-    Silent(String),
+fn is_mute(heartbeat: &Heartbeat, now: Timestamp) -> bool {
+    let alive = heartbeat
+        .heartbeat_at
+        .is_some_and(|at| now.duration_since(at) < HEARTBEAT_STALE);
+    alive && heartbeat.last_error.is_some()
 }
 
 /// What one check saw: the wide event of its invocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// What the gateway said.
-    pub gateway: GatewayAnswer,
     /// Wanted channels whose device is there.
     pub present: usize,
     /// The age of the oldest newest segment among them, in seconds.
     pub oldest_seconds: i64,
     /// Stale channels, with the age of their newest segment in seconds.
     pub stale: BTreeMap<String, i64>,
+    /// Whether the gateway is to blame.
+    pub archive: ArchiveLook,
     /// Why the tables could not be read; nothing is known of the archive then.
     pub failure: Option<String>,
     /// Why people could not be told, or it could not be remembered.
     pub untold: Option<String>,
 }
 
-/// Checks once and tells people what is news. `gateway` is what asking it came to.
-pub async fn check<T, L>(
-    slack: SignedDuration,
-    gateway: GatewayAnswer,
-    table: &T,
-    alerts: &L,
-    now: Timestamp,
-) -> Report
+/// Checks once and tells people what is news.
+pub async fn check<T, L>(slack: SignedDuration, table: &T, alerts: &L, now: Timestamp) -> Report
 where
     T: ChannelsTable + TasksTable + GapsTable + ControlTable,
     L: Alerts,
 {
-    let mut troubles: Vec<Trouble> = silence(&gateway).into_iter().collect();
-    let mut report = Report {
-        gateway,
-        present: 0,
-        oldest_seconds: 0,
-        stale: BTreeMap::new(),
-        failure: None,
-        untold: None,
-    };
-    match observe(slack, table, now).await {
+    let mut report = Report::default();
+    let trouble = match observe(slack, table, now).await {
         Ok(freshness) => {
-            troubles.extend(staleness(table, &freshness, now).await);
             report.present = freshness.present;
             report.oldest_seconds = freshness.oldest.as_secs();
             let seconds = |(key, age): (&ChannelKey, &SignedDuration)| (key.to_string(), age.as_secs());
             report.stale = freshness.stale.iter().map(seconds).collect();
+            report.archive = blame(table, &freshness, now).await;
+            staleness(table, &freshness, now).await
         }
         Err(error) => {
             report.failure = Some(error.chain());
-            troubles.push(unreadable(&error));
+            Some(unreadable(&error))
         }
-    }
-    if let Err(error) = tell(table, alerts, ITEM, &troubles, now).await {
+    };
+    if let Err(error) = tell(table, alerts, ITEM, trouble.as_slice(), now).await {
         report.untold = Some(error.chain());
     }
     report
+}
+
+/// How many channels the gateway may be blamed for: their recorders live and get no video, for a cause that a healthy
+/// gateway would not be. Causes are looked up only when every recorder complains, and only of some.
+async fn blame<T: GapsTable>(table: &T, freshness: &Freshness, now: Timestamp) -> ArchiveLook {
+    let mut look = ArchiveLook {
+        wanted: freshness.present,
+        no_video: freshness.mute.len(),
+    };
+    if look.no_video < look.wanted {
+        return look;
+    }
+    for key in freshness.mute.iter().take(BLAMED_MAX) {
+        let age = freshness.stale.get(key).copied().unwrap_or_default();
+        let blamed = match newest_cause(table, key, age, now).await {
+            Ok(cause) => cause.is_some_and(GapCause::may_be_the_gateways),
+            Err(_) => false,
+        };
+        look.no_video -= usize::from(!blamed);
+    }
+    look
 }
 
 async fn observe<T: ChannelsTable + TasksTable>(
@@ -153,19 +162,6 @@ async fn observe<T: ChannelsTable + TasksTable>(
     let rows = table.list_channels().await?;
     let assignments = table.list_assignments().await?;
     Ok(judge(slack, &rows, &assignments, now))
-}
-
-fn silence(gateway: &GatewayAnswer) -> Option<Trouble> {
-    let because = match gateway {
-        GatewayAnswer::Answered | GatewayAnswer::Refused(_) | GatewayAnswer::NotAsked(_) => return None,
-        GatewayAnswer::Silent(because) => because,
-    };
-    Some(Trouble {
-        subject: "gateway".into(),
-        severity: Severity::Critical,
-        text: format!("the gateway does not answer: {because}. Nothing new can be recorded until it does"),
-        patience_looks: SILENT_LOOKS,
-    })
 }
 
 fn unreadable(error: &PortError) -> Trouble {
@@ -209,13 +205,21 @@ async fn staleness<T: GapsTable>(table: &T, freshness: &Freshness, now: Timestam
     })
 }
 
-/// The cause of the channel's newest gap since its newest segment.
 async fn cause<T: GapsTable>(table: &T, key: &ChannelKey, age: SignedDuration, now: Timestamp) -> String {
-    let since = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
-    match table.list_gaps(key, since, now).await {
-        Ok(gaps) => gaps
-            .last()
-            .map_or_else(|| "no cause known".to_owned(), |gap| gap.cause.to_string()),
+    match newest_cause(table, key, age, now).await {
+        Ok(cause) => cause.map_or_else(|| "no cause known".to_owned(), |cause| cause.to_string()),
         Err(error) => error.chain(),
     }
+}
+
+/// The cause of the channel's newest gap since its newest segment.
+async fn newest_cause<T: GapsTable>(
+    table: &T,
+    key: &ChannelKey,
+    age: SignedDuration,
+    now: Timestamp,
+) -> Result<Option<GapCause>, PortError> {
+    let since = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
+    let gaps = table.list_gaps(key, since, now).await?;
+    Ok(gaps.last().map(|gap| gap.cause))
 }

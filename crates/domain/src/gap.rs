@@ -55,6 +55,27 @@ pub enum GapCause {
     NotWanted,
 }
 
+impl GapCause {
+    /// Whether a gateway in trouble may be why a recorder, alive and connected to everything else, gets no video of a
+    /// device that the gateway lists as online.
+    pub fn may_be_the_gateways(self) -> bool {
+        match self {
+            Self::GatewayDown | Self::Network | Self::StreamStalled | Self::StreamRefused => true,
+            Self::Starting
+            | Self::DeviceOffline(_)
+            | Self::CredentialsRejected
+            | Self::UnsupportedStream
+            | Self::TransformFailed
+            | Self::RecorderRestarted
+            | Self::RecorderMoved
+            | Self::SpoolOverflow
+            | Self::ArchiveRefused
+            | Self::SpoolDamaged
+            | Self::NotWanted => false,
+        }
+    }
+}
+
 impl fmt::Display for GapCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {

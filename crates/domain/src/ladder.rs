@@ -10,11 +10,15 @@
 //! password is nothing a reboot could mend. What was tried stays remembered after the gateway is well again, so
 //! one that falls ill after each restart climbs.
 //!
+//! How far it climbs is the operator's decision, and of a gateway that others run ([`Patient::Elsewhere`]) nothing but
+//! its software is touched.
+//!
 //! The step is remembered before it is taken: a lost, doubled or crashed invocation takes none twice.
 
 mod look;
 mod memory;
 mod observe;
+mod patient;
 mod plan;
 mod policy;
 mod run;
@@ -22,6 +26,7 @@ mod tell;
 
 pub use look::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, Look, Symptom};
 pub use memory::{Memory, Outcome, Rung, Try};
+pub use patient::Patient;
 pub use plan::{Action, Plan, plan};
 pub use policy::LadderPolicy;
 pub use run::{MEMORY, Report, check};

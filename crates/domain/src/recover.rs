@@ -28,5 +28,5 @@ pub use images::{ImageAction, ImagePlan, plan_images};
 pub use memory::{Memory, Retired, Saga, SagaResult, Step};
 pub use plan::{Deed, Observed, Plan, Proof, plan};
 pub use policy::RecoverPolicy;
-pub use role::{REQUEST, ROLE, Request, Role, request};
+pub use role::{Asked, REQUEST, ROLE, Request, Role, request};
 pub use run::{MEMORY, Report, is_replacing, recover};

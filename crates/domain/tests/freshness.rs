@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::fakes::{FakeAlerts, FakeTables, Weather};
-use domain::freshness::{GatewayAnswer, Report, SLACK_DEFAULT, check, judge};
+use domain::freshness::{Report, SLACK_DEFAULT, check, judge};
 use domain::ports::{ChannelsTable, GapsTable, Put, TasksTable};
 use domain::task::{Assignment, Heartbeat};
 use domain::{
@@ -78,14 +78,36 @@ impl World {
         assert_eq!(put, Put::Written);
     }
 
-    fn check(&self, gateway: GatewayAnswer, second: i64) -> Report {
-        block_on(check(
-            SLACK_DEFAULT,
-            gateway,
-            &self.tables,
-            &self.alerts,
-            at(second),
-        ))
+    /// The device's recorder says that it gets no video, and why.
+    async fn complain(&self, device: &str, cause: GapCause) {
+        let key = ChannelKey::new(device, "1");
+        let beat = Heartbeat {
+            heartbeat_at: Some(at(0)),
+            last_segment_at: Some(at(-600)),
+            last_error: Some("no frame came".into()),
+        };
+        let put = self
+            .tables
+            .heartbeat(&key, &TaskArn::new("t"), Generation(1), &beat)
+            .await;
+        assert_eq!(put.unwrap(), Put::Written);
+        let gap = Gap {
+            key,
+            start: at(-600),
+            end: None,
+            cause,
+        };
+        self.tables.put_gap(&gap).await.unwrap();
+    }
+
+    fn check(&self, second: i64) -> Report {
+        block_on(check(SLACK_DEFAULT, &self.tables, &self.alerts, at(second)))
+    }
+
+    /// Channels that were looked at, and those of them the gateway is blamed for.
+    fn blamed(&self, second: i64) -> (usize, usize) {
+        let archive = self.check(second).archive;
+        (archive.wanted, archive.no_video)
     }
 
     fn told(&self) -> Vec<(Severity, String)> {
@@ -98,7 +120,7 @@ impl World {
 fn a_fresh_archive_is_no_news_and_writes_nothing() {
     let world = World::new(&[("A", Some(-20)), ("B", Some(-40))]);
     let before = world.tables.writes();
-    let report = world.check(GatewayAnswer::Answered, 0);
+    let report = world.check(0);
     assert_eq!(
         (report.present, report.oldest_seconds, report.stale.len()),
         (2, 40, 0)
@@ -116,14 +138,14 @@ fn a_heartbeat_without_segments_is_no_recording_and_is_told_with_its_cause() {
         cause: GapCause::StreamStalled,
     };
     block_on(world.tables.put_gap(&gap)).unwrap();
-    let report = world.check(GatewayAnswer::Answered, 0);
+    let report = world.check(0);
     assert_eq!(
         report.stale.into_iter().collect::<Vec<_>>(),
         [("B/1".into(), 600), ("C/1".into(), 9000)]
     );
     assert_eq!(world.told(), vec![], "one look is no proof");
 
-    world.check(GatewayAnswer::Answered, 60);
+    world.check(60);
     let [(Severity::Critical, text)] = &world.told()[..] else {
         panic!("{:?}", world.told())
     };
@@ -164,24 +186,23 @@ fn longer_segments_have_longer() {
 }
 
 #[test]
-fn a_silent_gateway_is_told_after_three_looks_and_its_return_too() {
-    let world = World::new(&[("A", Some(-20))]);
-    let silent = || GatewayAnswer::Silent("connection refused".into());
-    for look in 0..2 {
-        world.check(silent(), look);
+fn recorders_that_all_complain_of_the_gateway_are_counted_against_it() {
+    let world = World::new(&[("A", Some(-600)), ("B", Some(-600)), ("C", Some(-600))]);
+    assert_eq!(world.blamed(0), (3, 0), "no recorder complains");
+    for device in ["A", "B", "C"] {
+        block_on(world.complain(device, GapCause::StreamStalled));
     }
-    assert_eq!(world.told(), vec![]);
-    world.check(silent(), 2);
-    assert_eq!(world.told()[0].0, Severity::Critical);
-    world.check(GatewayAnswer::Answered, 3);
-    assert_eq!(world.told()[1].0, Severity::Resolved);
+    assert_eq!(world.blamed(0), (3, 3));
+    assert_eq!(world.blamed(170), (3, 3));
+    assert_eq!(world.blamed(200), (3, 0), "nobody knows whether they live");
 }
 
 #[test]
-fn a_rejected_password_is_the_polls_news() {
-    let world = World::new(&[("A", Some(-20))]);
-    for look in 0..5 {
-        world.check(GatewayAnswer::NotAsked("the password was rejected".into()), look);
+fn a_cause_beyond_the_gateway_is_not_counted_against_it() {
+    for cause in [GapCause::CredentialsRejected, GapCause::ArchiveRefused] {
+        let world = World::new(&[("A", Some(-600)), ("B", Some(-600))]);
+        block_on(world.complain("A", GapCause::StreamStalled));
+        block_on(world.complain("B", cause));
+        assert_eq!(world.blamed(0), (2, 1), "{cause}");
     }
-    assert_eq!(world.told(), vec![]);
 }

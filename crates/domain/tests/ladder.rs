@@ -24,7 +24,6 @@ fn well() -> Look {
         },
         archive: ArchiveLook {
             wanted: 4,
-            stale: 0,
             no_video: 0,
         },
     }
@@ -185,11 +184,9 @@ fn a_stale_archive_is_the_gateways_fault_only_when_every_recorder_says_so() {
     let mut look = well();
     look.archive = ArchiveLook {
         wanted: 4,
-        stale: 4,
         no_video: 3,
     };
     assert_eq!(course.course(&look, 30), "");
-    assert!(course.told.iter().any(|alert| alert.subject == "archive"));
     look.archive.no_video = 4;
     insta::assert_snapshot!(course.course(&look, 30), @"33 Restart, 37 Reboot,");
 }
@@ -205,6 +202,46 @@ fn a_refused_password_is_no_reason_for_any_step() {
     assert_eq!(course.course(&look, 300), "");
     let subjects: Vec<_> = course.told.iter().map(|alert| alert.subject.as_str()).collect();
     assert_eq!(subjects, ["gateway password"], "and people are told once");
+}
+
+#[test]
+fn who_is_not_let_in_does_not_blame_the_gateway_for_missing_video() {
+    let mut course = Course::new();
+    let mut look = well();
+    look.archive.no_video = 4;
+    for endpoint in [
+        EndpointLook::ShutOut("the account is locked".into()),
+        EndpointLook::Stranger("a `PRINTER`".into()),
+    ] {
+        look.endpoint = endpoint;
+        assert_eq!(course.course(&look, 50), "");
+    }
+}
+
+#[test]
+fn repairs_go_as_far_as_they_may_and_then_a_person_is_told() {
+    let mut course = Course::new();
+    course.policy.repair_up_to = Some(Rung::Reboot);
+    insta::assert_snapshot!(course.course(&silent(), 60), @"3 Restart, 7 Reboot,");
+    let texts: Vec<_> = course
+        .told
+        .iter()
+        .skip(1)
+        .map(|alert| alert.text.as_str())
+        .collect();
+    insta::assert_snapshot!(texts.join("\n"), @"
+    the gateway is ill: its API does not answer (connection refused), for 6m (since 2027-01-15T08:01:00Z). Tried before: restart its software (08:03:00). Now: reboot its instance. If that does not help, a person is needed.
+    the gateway is ill and nothing is left to try: its API does not answer (connection refused). Tried: restart its software (08:03:00), reboot its instance (08:07:00). No more is allowed than to reboot its instance. A person must look; what was tried is tried again when it is longer ago
+    ");
+}
+
+#[test]
+fn an_instance_that_is_gone_is_told_where_nothing_may_be_done() {
+    let mut course = Course::new();
+    course.policy.repair_up_to = None;
+    assert_eq!(course.course(&on(InstanceLook::Gone), 60), "");
+    let told: Vec<_> = course.told.iter().map(|alert| alert.text.as_str()).collect();
+    insta::assert_snapshot!(told.join("\n"), @"the gateway is ill and nothing is left to try: its instance was terminated. Tried: nothing. No repair is allowed. A person must look; what was tried is tried again when it is longer ago");
 }
 
 #[test]
@@ -304,11 +341,7 @@ fn looks() -> impl Strategy<Value = Look> {
         Just(DevicesLook::Unknown),
         (0_usize..4, 0_usize..4).prop_map(|(devices, online)| DevicesLook::Listed { devices, online }),
     ];
-    let archive = (0_usize..4, 0_usize..4, 0_usize..4).prop_map(|(wanted, stale, no_video)| ArchiveLook {
-        wanted,
-        stale,
-        no_video,
-    });
+    let archive = (0_usize..4, 0_usize..4).prop_map(|(wanted, no_video)| ArchiveLook { wanted, no_video });
     (endpoint, instance, devices, archive).prop_map(|(endpoint, instance, devices, archive)| Look {
         endpoint,
         instance,
@@ -321,8 +354,9 @@ proptest! {
     #[test]
     fn whatever_is_seen_no_step_comes_without_its_looks_nor_during_a_replacement(
         looks in prop::collection::vec((looks(), any::<bool>(), 30_i64..200), 1..60),
+        repair_up_to in prop::option::of(prop::sample::select(&Rung::ALL[..])),
     ) {
-        let policy = LadderPolicy::default();
+        let policy = LadderPolicy { repair_up_to, ..LadderPolicy::default() };
         let instance = InstanceId::new("i-1");
         let mut memory = Memory::default();
         let mut now = at(0);
@@ -334,6 +368,7 @@ proptest! {
             let plan = plan(&policy, &memory, &instance, replacing, &look, now);
             if let Some(action) = plan.action {
                 prop_assert!(!replacing);
+                prop_assert!(plan.memory.tried.last().is_some_and(|tried| policy.allows(tried.rung)));
                 let symptom = symptom.expect("no step without a symptom");
                 prop_assert!(action == Action::Start || ill_in_a_row >= policy.confirm_looks);
                 if action == Action::Replace {

@@ -4,7 +4,7 @@
 
 use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Password, Weather};
 use domain::ports::{ChannelsTable, ControlTable, Power, Put, Site};
-use domain::recover::{MEMORY, Memory, ROLE, RecoverPolicy, Request, Role, recover, request};
+use domain::recover::{Asked, MEMORY, Memory, ROLE, RecoverPolicy, Request, Role, recover, request};
 use domain::setup::SetupPolicy;
 use domain::{
     ChannelKey, ChannelRow, Device, DeviceIndex, DeviceKind, DeviceState, DeviceStatus, InstanceId,
@@ -89,14 +89,14 @@ impl Rig {
             .extend(lines.map(|line| format!("{:>3} {line}", self.minute)));
     }
 
-    fn ask(&self, drill: bool) {
+    fn ask(&self, drill: bool) -> Asked {
         let asked = Request {
             at: self.now,
             since: self.now,
             reason: "the gateway burns".into(),
             drill,
         };
-        block_on(request(&self.tables, &asked)).unwrap();
+        block_on(request(&self.tables, &asked)).unwrap()
     }
 
     fn memory(&self) -> Memory {
@@ -202,7 +202,7 @@ fn a_replacement_comes_from_the_newest_image_and_retires_the_old_one_last() {
     let old = rig.role();
     rig.want("A");
     rig.want("B");
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(6);
     insta::assert_snapshot!(rig.log.join("\n"), @"
     1 begin gateway-20270115T082800Z-1: the gateway burns
@@ -230,7 +230,7 @@ fn the_old_instance_is_kept_for_its_quarantine_and_then_ended() {
     let mut rig = Rig::in_office();
     let old = rig.role();
     rig.policy.quarantine = SignedDuration::from_mins(30);
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(30);
     assert_eq!(rig.state(&old), InstanceState::Stopped);
     rig.minutes(8);
@@ -243,7 +243,7 @@ fn a_retired_instance_that_a_person_starts_is_theirs() {
     let mut rig = Rig::in_office();
     let old = rig.role();
     rig.policy.quarantine = SignedDuration::from_mins(30);
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(10);
     rig.host.meddle(&old, Some(Power::Start));
     rig.minutes(60);
@@ -257,7 +257,7 @@ fn a_replacement_is_resumed_after_a_crash_at_every_call() {
     for budget in 0..240 {
         let mut rig = Rig::in_office();
         let old = rig.role();
-        rig.ask(false);
+        let _ = rig.ask(false);
         for _ in 0..3 {
             let done = rig.log.len();
             rig.run(Some(budget));
@@ -281,7 +281,7 @@ fn an_image_no_gateway_comes_up_from_gives_way_to_an_older_one_and_the_old_gatew
     let mut rig = Rig::in_office();
     let old = rig.role();
     rig.host.doom_launches(true);
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(20);
     assert_eq!((rig.role(), rig.host.holder()), (old.clone(), Some(old.clone())));
     assert_eq!(rig.state(&old), InstanceState::Running);
@@ -303,7 +303,7 @@ fn a_new_gateway_that_does_not_answer_through_the_address_gives_it_back() {
     let old = rig.role();
     rig.policy.attempts_max = 1;
     rig.host.block_address(true);
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(40);
     assert_eq!((rig.role(), rig.host.holder()), (old.clone(), Some(old.clone())));
     assert_eq!(rig.state(&old), InstanceState::Running);
@@ -340,7 +340,7 @@ fn an_address_that_is_nowhere_goes_back_to_the_gateway() {
 fn a_drill_proves_the_newest_image_and_leaves_nothing_behind() {
     let mut rig = Rig::in_office();
     let role = rig.role();
-    rig.ask(true);
+    let _ = rig.ask(true);
     rig.minutes(8);
     assert_eq!(
         (rig.role(), rig.host.holder()),
@@ -354,9 +354,9 @@ fn a_drill_proves_the_newest_image_and_leaves_nothing_behind() {
 fn a_drill_makes_way_for_a_replacement() {
     let mut rig = Rig::in_office();
     let old = rig.role();
-    rig.ask(true);
+    let _ = rig.ask(true);
     rig.minutes(1);
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(8);
     assert_ne!(rig.role(), old);
     assert_eq!(rig.alive().len(), 2, "the new one, and the old one in quarantine");
@@ -365,7 +365,7 @@ fn a_drill_makes_way_for_a_replacement() {
 #[test]
 fn a_request_is_answered_once() {
     let mut rig = Rig::in_office();
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(200);
     let launches = rig.log.iter().filter(|line| line.contains(" begin ")).count();
     assert_eq!(launches, 1);
@@ -379,7 +379,7 @@ fn without_any_image_an_old_gateway_is_replaced_from_the_base_image() {
         rig.host.drop_image(&image.id);
     }
     rig.host.meddle(&old, None);
-    rig.ask(false);
+    let _ = rig.ask(false);
     rig.minutes(12);
     assert_ne!(rig.role(), old);
     let begun = rig
@@ -405,4 +405,42 @@ fn a_gateway_in_order_with_a_fresh_image_costs_no_write() {
         "but for the minute in which its configuration is compared"
     );
     assert!(rig.tables.writes() - writes <= 2);
+}
+
+#[test]
+fn a_drill_takes_the_place_of_no_replacement_that_waits() {
+    let rig = Rig::in_office();
+    assert_eq!(rig.ask(false), Asked::Waits);
+    assert!(matches!(rig.ask(true), Asked::NotAfter(before) if !before.drill));
+}
+
+#[test]
+fn a_drill_that_is_asked_for_twice_is_one() {
+    let mut rig = Rig::in_office();
+    assert_eq!(rig.ask(true), Asked::Waits);
+    rig.minutes(20);
+    assert!(matches!(rig.ask(true), Asked::NotAfter(before) if before.drill));
+    rig.minutes(45);
+    assert_eq!(rig.ask(true), Asked::Waits);
+}
+
+#[test]
+fn a_setting_that_somebody_changed_is_changed_back_and_told() {
+    let mut rig = Rig::in_office();
+    rig.setup.wanted.name = Some("Millrace".into());
+    rig.minutes(70);
+    let told = rig.alerts.told().len();
+    let role = rig.role();
+    rig.host
+        .change_software(&role, |software| software.configuration.name = "Gate".into());
+    rig.minutes(31);
+    let texts: Vec<_> = rig
+        .alerts
+        .told()
+        .into_iter()
+        .skip(told)
+        .map(|alert| alert.text)
+        .collect();
+    insta::assert_snapshot!(texts.join("\n"), @"the gateway was not configured as wanted and was changed: name the gateway `Millrace` (it is named `Gate`). Who changes it by hand must change the stack's parameters instead");
+    assert_eq!(rig.host.software(&role).unwrap().configuration.name, "Millrace");
 }

@@ -1,5 +1,8 @@
 use jiff::SignedDuration;
 
+/// A recorder that has not reported for this long is not known to live: three heartbeats at their longest interval.
+pub const HEARTBEAT_STALE: SignedDuration = SignedDuration::from_secs(180);
+
 /// What the operator decided about recorders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DispatchPolicy {
@@ -30,7 +33,7 @@ impl Default for DispatchPolicy {
             launches_max: 100,
             calls_concurrent: 10,
             launch_grace: SignedDuration::from_secs(60),
-            heartbeat_stale: SignedDuration::from_secs(180),
+            heartbeat_stale: HEARTBEAT_STALE,
             healthy_after: SignedDuration::from_secs(60),
             backoff_min: SignedDuration::from_secs(10),
             backoff_max: SignedDuration::from_mins(5),

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One look at the gateway from all sides.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Look {
     /// Its API.
     pub endpoint: EndpointLook,
@@ -18,7 +19,8 @@ pub struct Look {
 }
 
 /// What the gateway's API said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "is", content = "because")]
 pub enum EndpointLook {
     /// It answered and let us in.
     Well,
@@ -31,7 +33,8 @@ pub enum EndpointLook {
 }
 
 /// What the host said of the gateway's instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum InstanceLook {
     /// The host could not be asked, or there is none to ask.
     Unknown,
@@ -50,7 +53,8 @@ pub enum InstanceLook {
 }
 
 /// What the device list said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DevicesLook {
     /// There was no list to believe.
     Unknown,
@@ -64,14 +68,13 @@ pub enum DevicesLook {
 }
 
 /// Whether wanted channels arrive in the archive.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ArchiveLook {
     /// Channels that should be recorded and could be looked at.
     pub wanted: usize,
-    /// Of them those whose newest segment is too old.
-    pub stale: usize,
-    /// Of these the ones whose recorder is alive and says that it gets no video: the only kind the gateway can
-    /// be blamed for.
+    /// Of them those whose newest segment is too old and whose recorder is alive and says that it gets no video:
+    /// the only kind the gateway can be blamed for.
     pub no_video: usize,
 }
 
@@ -108,7 +111,16 @@ impl Look {
         instance
             .or_else(|| matches!(self.endpoint, EndpointLook::Silent(_)).then_some(Symptom::Silent))
             .or_else(|| self.devices.all_offline(policy).then_some(Symptom::AllOffline))
-            .or_else(|| self.archive.no_video(policy).then_some(Symptom::NoVideo))
+            .or_else(|| self.is_no_video(policy).then_some(Symptom::NoVideo))
+    }
+
+    /// A gateway that does not let recorders in either, or is another's, is not to blame for their silence.
+    fn is_no_video(&self, policy: &LadderPolicy) -> bool {
+        let lets_us_in = match self.endpoint {
+            EndpointLook::Well => true,
+            EndpointLook::Silent(_) | EndpointLook::ShutOut(_) | EndpointLook::Stranger(_) => false,
+        };
+        lets_us_in && self.archive.no_video(policy)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One look at the gateway from all sides but the archive's.
 
-use super::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look, Memory};
+use super::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look, Memory, Patient};
 use crate::credentials::{self, Rejection};
 use crate::device::DeviceStatus;
 use crate::instance::{Instance, InstanceState, StatusCheck};
@@ -17,6 +17,7 @@ use jiff::Timestamp;
 /// The table's: who cannot tell whether the password was refused does not try it.
 pub(super) async fn look<H, C, T, L>(
     policy: &LadderPolicy,
+    patient: &Patient,
     site: Site<'_, H, C, T, L>,
     role: &Role,
     memory: &mut Memory,
@@ -35,18 +36,20 @@ where
         .filter(|rejection| rejection.forbids(policy.password_version, now));
     let (endpoint, devices) = match forbidden {
         Some(rejection) => (EndpointLook::ShutOut(rejection.to_string()), DevicesLook::Unknown),
+        None if let Some(until) = pause(policy, memory, now) => {
+            let why =
+                format!("it does not say whether the password is right, and is asked again at {until:.0}");
+            (EndpointLook::Silent(why), DevicesLook::Unknown)
+        }
         None if memory.refused_version == Some(policy.password_version) => {
             let why = "it refused this password, which could not be told to all yet".to_owned();
             (EndpointLook::ShutOut(why), DevicesLook::Unknown)
         }
         None => look_inside(policy, site, role, memory, rejection.as_ref(), now).await?,
     };
-    let instance = match site.host.list_instances().await {
-        Err(_) => InstanceLook::Unknown,
-        Ok(instances) => instances
-            .iter()
-            .find(|instance| instance.id == role.instance_id)
-            .map_or(InstanceLook::Gone, InstanceLook::of),
+    let instance = match patient {
+        Patient::Elsewhere(_) => InstanceLook::Unknown,
+        Patient::InOffice => instance(site, role).await,
     };
     Ok(Look {
         endpoint,
@@ -54,6 +57,25 @@ where
         devices,
         archive,
     })
+}
+
+async fn instance<H: Instances, C, T, L>(site: Site<'_, H, C, T, L>, role: &Role) -> InstanceLook {
+    match site.host.list_instances().await {
+        Err(_) => InstanceLook::Unknown,
+        Ok(instances) => instances
+            .iter()
+            .find(|instance| instance.id == role.instance_id)
+            .map_or(InstanceLook::Gone, InstanceLook::of),
+    }
+}
+
+/// Until when the password is not tried, because too many answers to it were lost.
+fn pause(policy: &LadderPolicy, memory: &Memory, now: Timestamp) -> Option<Timestamp> {
+    let last = memory
+        .untold_at
+        .filter(|_| memory.untold_logins >= policy.untold_max)?;
+    let until = last.saturating_add(policy.untold_wait).ok()?;
+    (until > now && last <= now).then_some(until)
 }
 
 async fn look_inside<H, C, T, L>(
@@ -73,7 +95,9 @@ where
         Ok(gateway) => gateway,
         Err(error) => return unseen(EndpointLook::ShutOut(error.chain())),
     };
-    match gateway.log_in(Credential::Wanted).await {
+    let answer = gateway.log_in(Credential::Wanted).await;
+    count_untold(memory, &answer, now);
+    match answer {
         Ok(LogIn::Accepted(identity)) => {
             if let Some(rejection) = rejection {
                 credentials::accept(site.table, rejection).await?;
@@ -109,6 +133,22 @@ where
         },
     };
     Ok((EndpointLook::Well, devices))
+}
+
+fn count_untold(memory: &mut Memory, answer: &Result<LogIn, PortError>, now: Timestamp) {
+    match answer {
+        Ok(LogIn::Accepted(_) | LogIn::Rejected { .. } | LogIn::Locked { .. })
+        | Err(PortError::Refused { .. }) => {
+            memory.untold_logins = 0;
+            memory.untold_at = None;
+        }
+        Err(PortError::Unknown { .. }) => {
+            memory.untold_logins = memory.untold_logins.saturating_add(1);
+            memory.untold_at = Some(now);
+        }
+        // It was surely not reached.
+        Err(PortError::Throttled { .. }) => {}
+    }
 }
 
 /// Tells everybody who would try the password that it was refused. While that fails, the ladder's own memory keeps

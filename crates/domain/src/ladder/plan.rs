@@ -4,6 +4,7 @@ use super::tell;
 use super::{InstanceLook, LadderPolicy, Look, Memory, Outcome, Rung, Symptom, Try};
 use crate::id::InstanceId;
 use jiff::Timestamp;
+use serde::Serialize;
 use std::fmt;
 
 /// What to remember and what to do.
@@ -20,7 +21,8 @@ pub struct Plan {
 }
 
 /// One repair. All are safe to repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Restart the gateway's software by its API.
     Restart,
@@ -173,7 +175,10 @@ fn cooling(policy: &LadderPolicy, memory: &Memory, symptom: Symptom, now: Timest
 
 /// The mildest step that makes sense and was not tried.
 fn climb(policy: &LadderPolicy, mut after: Memory, look: &Look, symptom: Symptom, now: Timestamp) -> Plan {
-    let fits = |rung: &Rung| (symptom.first_rung()..=symptom.last_rung()).contains(rung);
+    let fits = |rung: &Rung| {
+        let makes_sense = (symptom.first_rung()..=symptom.last_rung()).contains(rung);
+        makes_sense && policy.allows(*rung)
+    };
     // Nothing but a replacement brings back what is gone, however often.
     let untried = |rung: &Rung| symptom == Symptom::Gone || is_untried(policy, &after.tried, *rung);
     let Some(rung) = Rung::ALL.into_iter().filter(fits).find(untried) else {

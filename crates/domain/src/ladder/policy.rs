@@ -22,10 +22,17 @@ pub struct LadderPolicy {
     pub memory: SignedDuration,
     /// A gateway that was replaced this recently is not replaced again.
     pub replace_cool_down: SignedDuration,
+    /// The strongest step that is taken (`RepairUpTo`); `None`: nothing is done but told.
+    pub repair_up_to: Option<Rung>,
     /// A step the host or the gateway was too busy for is asked for this often.
     pub throttled_max: usize,
     /// How long an account that is locked without saying for how long is left alone.
     pub lock_wait: SignedDuration,
+    /// After so many logins in a row of which it is not known whether the password was right, it is given a pause:
+    /// if it was wrong, a few more would lock the account.
+    pub untold_max: u32,
+    /// How long the pause is.
+    pub untold_wait: SignedDuration,
     /// The model that must answer; `None` for any.
     pub model: Option<String>,
     /// All devices offline is a symptom when there are at least so many.
@@ -48,8 +55,11 @@ impl Default for LadderPolicy {
             stop_start_cool_down: SignedDuration::from_mins(15),
             memory: SignedDuration::from_hours(2),
             replace_cool_down: SignedDuration::from_hours(6),
+            repair_up_to: Some(Rung::Replace),
             throttled_max: 3,
             lock_wait: SignedDuration::from_mins(30),
+            untold_max: 2,
+            untold_wait: SignedDuration::from_mins(5),
             model: None,
             devices_min: 2,
             channels_min: 2,
@@ -59,6 +69,11 @@ impl Default for LadderPolicy {
 }
 
 impl LadderPolicy {
+    /// Whether the operator lets this step be taken.
+    pub fn allows(&self, rung: Rung) -> bool {
+        self.repair_up_to.is_some_and(|strongest| rung <= strongest)
+    }
+
     /// What a step is given to help before the next one is taken.
     pub fn cool_down(&self, rung: Rung) -> SignedDuration {
         match rung {

@@ -1,7 +1,7 @@
 //! The ladder's loop over the ports.
 
 use super::observe::look;
-use super::{Action, ArchiveLook, EndpointLook, LadderPolicy, Memory, Outcome, Symptom, plan};
+use super::{Action, ArchiveLook, LadderPolicy, Look, Memory, Outcome, Patient, Rung, Symptom, plan};
 use crate::memory::Memory as Kept;
 use crate::ports::{Alerts, Connect, ControlTable, GatewayAdmin, Instances, PortError, Power, Put, Site};
 use crate::recover::{self, Request, Role};
@@ -16,22 +16,37 @@ pub const MEMORY: &str = "health";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// What was seen; `None` while there is no gateway.
+    pub look: Option<Look>,
     /// The gravest symptom.
     pub symptom: Option<Symptom>,
-    /// The gateway does not let us in.
-    pub shut_out: bool,
-    /// The step taken.
-    pub action: Option<String>,
+    /// It counts as ill: since when.
+    pub ill_since: Option<Timestamp>,
+    /// What was done.
+    pub action: Option<Action>,
+    /// The step of the ladder that this began.
+    pub step: Option<Rung>,
     /// Why, or why nothing.
     pub reason: String,
     /// What failed; the next check goes on.
     pub failures: Vec<String>,
 }
 
-/// Looks at the gateway once and takes at most one step. `archive` is what the caller found in the archive; who has
+impl Report {
+    /// That of a check that could not look at the gateway.
+    pub fn of_failure(why: impl Into<String>) -> Self {
+        Self {
+            failures: vec![why.into()],
+            ..Self::default()
+        }
+    }
+}
+
+/// Looks at the `patient` once and takes at most one step. `archive` is what the caller found in the archive; who has
 /// not looked there passes the default.
 pub async fn check<H, C, T, L>(
     policy: &LadderPolicy,
+    patient: &Patient,
     site: Site<'_, H, C, T, L>,
     archive: ArchiveLook,
     now: Timestamp,
@@ -43,7 +58,7 @@ where
     L: Alerts,
 {
     let mut report = Report::default();
-    if let Err(error) = run(policy, site, archive, now, &mut report).await {
+    if let Err(error) = run(&patient.policy(policy), patient, site, archive, now, &mut report).await {
         report.failures.push(error.chain());
     }
     report
@@ -51,6 +66,7 @@ where
 
 async fn run<H, C, T, L>(
     policy: &LadderPolicy,
+    patient: &Patient,
     site: Site<'_, H, C, T, L>,
     archive: ArchiveLook,
     now: Timestamp,
@@ -63,25 +79,27 @@ where
     L: Alerts,
 {
     let mut kept: Kept<Memory> = Kept::load(site.table, MEMORY).await?;
-    let Some(role) = Role::load(site.table).await? else {
+    let Some(role) = patient.whereabouts(site.table).await? else {
         report.reason = "there is no gateway yet".into();
         return Ok(());
     };
     let replacing = recover::is_replacing(site.table).await?;
     let mut memory = kept.value.clone();
-    let look = look(policy, site, &role, &mut memory, archive, now).await?;
+    let look = look(policy, patient, site, &role, &mut memory, archive, now).await?;
     let plan = plan(policy, &memory, &role.instance_id, replacing, &look, now);
     report.symptom = look.symptom(policy);
-    report.shut_out = matches!(look.endpoint, EndpointLook::ShutOut(_));
+    report.look = Some(look);
+    report.ill_since = plan.memory.ill_since;
     report.reason.clone_from(&plan.reason);
-    report.action = plan.action.map(|action| format!("{action:?}"));
     kept.value = plan.memory;
     if kept.save(site.table).await? == Put::Stale {
-        report.action = None;
         report.reason = "another invocation looked at the same time".into();
         return Ok(());
     }
     if let Some(action) = plan.action {
+        let begun = kept.value.tried.last().filter(|tried| tried.at == now);
+        report.action = Some(action);
+        report.step = begun.map(|tried| tried.rung);
         let reason = (plan.reason.as_str(), kept.value.ill_since.unwrap_or(now));
         let done = act(site, &role, action, reason, now).await;
         note(&mut kept.value, action, &done);
@@ -119,7 +137,7 @@ where
                 reason: reason.to_owned(),
                 drill: false,
             };
-            recover::request(site.table, &request).await
+            recover::request(site.table, &request).await.map(drop)
         }
     }
 }

@@ -19,20 +19,10 @@ pub(super) fn step(
     now: Timestamp,
 ) -> Alert {
     let since = memory.ill_since.unwrap_or(now);
-    let detail = match (&look.endpoint, symptom) {
-        (EndpointLook::Silent(error), Symptom::Silent) => format!(" ({error})"),
-        (
-            EndpointLook::Well
-            | EndpointLook::Silent(_)
-            | EndpointLook::ShutOut(_)
-            | EndpointLook::Stranger(_),
-            _,
-        ) => String::new(),
-    };
     let patience = policy.cool_down(rung);
     let next = Rung::ALL
         .into_iter()
-        .find(|next| *next > rung && *next <= symptom.last_rung())
+        .find(|next| *next > rung && *next <= symptom.last_rung() && policy.allows(*next))
         .map_or_else(
             || "If that does not help, a person is needed.".to_owned(),
             |next| format!("If that does not help within {patience:#}, the next step is to {next}."),
@@ -41,11 +31,26 @@ pub(super) fn step(
         severity: Severity::Critical,
         subject: SUBJECT.into(),
         text: format!(
-            "the gateway is ill: {symptom}{detail}, for {}. Tried before: {}. Now: {rung}. {next}",
+            "the gateway is ill: {}, for {}. Tried before: {}. Now: {rung}. {next}",
+            in_detail(look, symptom),
             lasting(since, now),
             steps(&memory.tried)
         ),
         since,
+    }
+}
+
+/// The symptom, with the error that shows it.
+fn in_detail(look: &Look, symptom: Symptom) -> String {
+    match (&look.endpoint, symptom) {
+        (EndpointLook::Silent(error), Symptom::Silent) => format!("{symptom} ({error})"),
+        (
+            EndpointLook::Well
+            | EndpointLook::Silent(_)
+            | EndpointLook::ShutOut(_)
+            | EndpointLook::Stranger(_),
+            _,
+        ) => symptom.to_string(),
     }
 }
 
@@ -93,25 +98,18 @@ fn troubles(policy: &LadderPolicy, plan: &Plan, look: &Look) -> Vec<Trouble> {
         )),
         EndpointLook::Well | EndpointLook::Silent(_) => {}
     }
-    let archive = look.archive;
-    if archive.stale > 0 {
-        troubles.push(trouble(
-            "archive",
-            policy.suspect_looks,
-            format!(
-                "{} of {} wanted channels have no fresh segment in the archive; for {} of them the recorder says \
-                 that it gets no video. `millrace status` names them",
-                archive.stale, archive.wanted, archive.no_video
-            ),
-        ));
-    }
-    if plan.exhausted {
+    if let (true, Some(symptom)) = (plan.exhausted, plan.memory.symptom) {
+        let allowed = match policy.repair_up_to {
+            None => "No repair is allowed".to_owned(),
+            Some(rung) => format!("No more is allowed than to {rung}"),
+        };
         troubles.push(trouble(
             "gateway repair",
             1,
             format!(
-                "{}. Tried: {}. A person must look; what was tried is tried again when it is longer ago",
-                plan.reason,
+                "the gateway is ill and nothing is left to try: {}. Tried: {}. {allowed}. A person must \
+                 look; what was tried is tried again when it is longer ago",
+                in_detail(look, symptom),
                 steps(&plan.memory.tried)
             ),
         ));

@@ -13,6 +13,13 @@ use crate::setup::{self, SetupPolicy, Standing, set_up};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
+/// The plan that follows from a look, and what looking changed.
+pub(super) struct Looked {
+    pub(super) plan: Plan,
+    /// Settings that were changed at the gateway in office.
+    pub(super) drift: Vec<String>,
+}
+
 /// Looks and plans. Asking a gateway may bring its configuration a step nearer to what is wanted.
 ///
 /// # Errors
@@ -23,7 +30,7 @@ pub(super) async fn look<H, C, T, L>(
     site: Site<'_, H, C, T, L>,
     memory: &Memory,
     now: Timestamp,
-) -> Result<Plan, PortError>
+) -> Result<Looked, PortError>
 where
     H: Instances + Images + PublicAddress,
     C: Connect,
@@ -44,21 +51,30 @@ where
         address: &address,
         images: &images,
         proof: Proof::NotAsked,
+        drift: Vec::new(),
         lost_devices: None,
     };
     let setup = with_address(setup, &address);
     match ask(policy, memory, &observed, now) {
         None => {}
         Some(Ask::Candidate(endpoint)) => {
-            observed.proof = proven(prove(&setup, site, &endpoint, now).await);
+            (observed.proof, _) = proven(prove(&setup, site, &endpoint, now).await);
         }
         Some(Ask::InOffice(endpoint)) => {
-            observed.proof = proven(look_over(&setup, site, &endpoint, rejection, now).await);
+            (observed.proof, observed.drift) =
+                proven(look_over(&setup, site, &endpoint, rejection, now).await);
         }
-        Some(Ask::Verify) => observed.proof = proven(verify(&setup, site, &address, now).await),
+        Some(Ask::Verify) => {
+            let verified = verify(&setup, site, &address, now).await;
+            (observed.proof, _) = proven(verified.map(|proof| (proof, Vec::new())));
+        }
         Some(Ask::Devices(endpoint)) => observed.lost_devices = lost_devices(site, &endpoint).await.ok(),
     }
-    Ok(plan(policy, memory, &observed, now))
+    let plan = plan(policy, memory, &observed, now);
+    Ok(Looked {
+        plan,
+        drift: observed.drift,
+    })
 }
 
 /// The public address is what devices and players shall be told, unless the operator says otherwise.
@@ -69,8 +85,11 @@ fn with_address(setup: &SetupPolicy, address: &AddressLook) -> SetupPolicy {
     setup
 }
 
-fn proven(answer: Result<Proof, PortError>) -> Proof {
-    answer.unwrap_or_else(|error| Proof::NotYet(error.chain()))
+/// A gateway's proof, and the settings that were changed on the way to it.
+type Proven = (Proof, Vec<String>);
+
+fn proven(answer: Result<Proven, PortError>) -> Proven {
+    answer.unwrap_or_else(|error| (Proof::NotYet(error.chain()), Vec::new()))
 }
 
 /// Sets a gateway up.
@@ -79,14 +98,14 @@ async fn prove<H, C, T, L>(
     site: Site<'_, H, C, T, L>,
     endpoint: &str,
     now: Timestamp,
-) -> Result<Proof, PortError>
+) -> Result<Proven, PortError>
 where
     C: Connect,
     T: ControlTable,
 {
     let gateway = site.connect.connect(endpoint)?;
     let report = set_up(setup, endpoint, &gateway, site.table, now).await?;
-    Ok(match report.standing {
+    let proof = match report.standing {
         Standing::InOrder(_) => report
             .by_hand
             .first()
@@ -94,7 +113,8 @@ where
             .map_or(Proof::InOrder, Proof::ButByHand),
         Standing::Underway(why) => Proof::NotYet(why),
         Standing::NeedsPerson(why) => Proof::NeedsPerson(why),
-    })
+    };
+    Ok((proof, report.changed))
 }
 
 /// Sets the gateway in office up, into which others log in too: a password it refused is tried by nobody again, and
@@ -105,16 +125,16 @@ async fn look_over<H, C, T, L>(
     endpoint: &str,
     rejection: Option<Rejection>,
     now: Timestamp,
-) -> Result<Proof, PortError>
+) -> Result<Proven, PortError>
 where
     C: Connect,
     T: ControlTable,
 {
     let forbidden = rejection.filter(|rejection| rejection.forbids(setup.password_version, now));
     if let Some(rejection) = forbidden {
-        return Ok(Proof::NeedsPerson(rejection.to_string()));
+        return Ok((Proof::NeedsPerson(rejection.to_string()), Vec::new()));
     }
-    let proof = prove(setup, site, endpoint, now).await?;
+    let proven = prove(setup, site, endpoint, now).await?;
     if setup::is_refused(setup, endpoint, site.table).await? {
         let rejection = Rejection {
             version: Some(setup.password_version),
@@ -124,7 +144,7 @@ where
         };
         credentials::reject(site.table, &rejection).await?;
     }
-    Ok(proof)
+    Ok(proven)
 }
 
 /// Whether the gateway behind the public address is in order; changes nothing.

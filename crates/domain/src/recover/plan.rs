@@ -25,6 +25,8 @@ pub struct Observed<'a> {
     pub images: &'a [Image],
     /// What was seen of the gateway that had to be asked.
     pub proof: Proof,
+    /// Settings that were changed at the gateway in office to make it so, in words.
+    pub drift: Vec<String>,
     /// Wanted devices that the new gateway does not know, when its list could be had.
     pub lost_devices: Option<Vec<String>>,
 }
@@ -63,6 +65,8 @@ pub struct Plan {
     pub deeds: Vec<Deed>,
     /// What was decided and why, in words.
     pub notes: Vec<String>,
+    /// The moment the newest usable image shows.
+    pub newest_image: Option<Timestamp>,
 }
 
 /// One thing to do.
@@ -93,6 +97,7 @@ pub fn plan(policy: &RecoverPolicy, memory: &Memory, observed: &Observed<'_>, no
         memory: memory.clone(),
         deeds: Vec::new(),
         notes: Vec::new(),
+        newest_image: None,
     };
     if plan.memory.saga.is_some() && !yields(policy, &mut plan, observed, now) {
         saga::advance(policy, &mut plan, observed, now);
@@ -102,7 +107,7 @@ pub fn plan(policy: &RecoverPolicy, memory: &Memory, observed: &Observed<'_>, no
         yard::keep_address(policy, &mut plan, observed, now);
     }
     yard::clear(policy, &mut plan, observed, now);
-    note_setup(&mut plan, memory, observed);
+    note_setup(&mut plan, memory, observed, now);
     let images = plan_images(
         policy,
         &plan.memory,
@@ -110,6 +115,7 @@ pub fn plan(policy: &RecoverPolicy, memory: &Memory, observed: &Observed<'_>, no
         fit_for_image(&plan, observed),
         now,
     );
+    plan.newest_image = images.newest;
     let troubles = tell::troubles(policy, &plan.memory, observed, &images, now);
     plan.deeds.extend(images.actions.into_iter().map(Deed::Image));
     let listed = |bad: &ImageId| observed.images.iter().any(|image| image.id == *bad);
@@ -122,7 +128,7 @@ pub fn plan(policy: &RecoverPolicy, memory: &Memory, observed: &Observed<'_>, no
 }
 
 /// Remembers what was seen of the gateway in office: it is asked again until it is in order.
-fn note_setup(plan: &mut Plan, before: &Memory, observed: &Observed<'_>) {
+fn note_setup(plan: &mut Plan, before: &Memory, observed: &Observed<'_>, now: Timestamp) {
     if before.saga.is_some() {
         return;
     }
@@ -134,6 +140,9 @@ fn note_setup(plan: &mut Plan, before: &Memory, observed: &Observed<'_>) {
     };
     plan.memory.setup_pending = pending;
     plan.memory.setup_trouble = trouble;
+    if !observed.drift.is_empty() {
+        plan.memory.outbox.push(tell::drifted(&observed.drift, now));
+    }
 }
 
 /// A drill makes way for a replacement that is needed.

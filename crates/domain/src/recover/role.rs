@@ -2,7 +2,7 @@
 
 use crate::id::InstanceId;
 use crate::ports::{ControlTable, PortError, Put};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The control item that says where the gateway is.
@@ -53,13 +53,33 @@ pub struct Request {
     pub drill: bool,
 }
 
-/// Asks for a replacement or a drill; the next round of [`recover`](super::recover) begins it. A later request
-/// takes the place of one that is still waiting.
+/// What became of asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// The next round begins it.
+    Waits,
+    /// A drill that is not asked for, because this was so lately that it may wait or be under way.
+    NotAfter(Request),
+}
+
+/// A drill is not asked for so soon after another request: it must not take the place of a replacement that is
+/// waiting, and an event that came twice is one drill.
+const DRILL_APART: SignedDuration = SignedDuration::from_hours(1);
+
+/// Asks for a replacement or a drill; the next round of [`recover`](super::recover) begins it. A replacement takes the
+/// place of a request that is still waiting; a drill does not.
 ///
 /// # Errors
 /// The table's; [`PortError::Throttled`] when somebody else asked at the same time.
-pub async fn request<T: ControlTable>(table: &T, request: &Request) -> Result<(), PortError> {
-    write(table, REQUEST, request).await
+pub async fn request<T: ControlTable>(table: &T, request: &Request) -> Result<Asked, PortError> {
+    if request.drill
+        && let Some(before) = requested(table).await?
+        && request.at.duration_since(before.at).abs() < DRILL_APART
+    {
+        return Ok(Asked::NotAfter(before));
+    }
+    write(table, REQUEST, request).await?;
+    Ok(Asked::Waits)
 }
 
 pub(super) async fn requested<T: ControlTable>(table: &T) -> Result<Option<Request>, PortError> {

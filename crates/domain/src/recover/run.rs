@@ -1,7 +1,7 @@
 //! Recovery's loop over the ports.
 
-use super::observe::look;
-use super::{Deed, ImageAction, Memory, RecoverPolicy, Role, plan_images};
+use super::observe::{Looked, look};
+use super::{Deed, ImageAction, Memory, RecoverPolicy, Role, Saga, SagaResult, plan_images};
 use crate::memory::Memory as Kept;
 use crate::ports::{
     Alerts, ChannelsTable, Connect, ControlTable, Images, Instances, Moved, PortError, Power, PublicAddress,
@@ -27,6 +27,14 @@ pub struct Report {
     pub deeds: Vec<String>,
     /// What failed; the next round goes on.
     pub failures: Vec<String>,
+    /// The replacement or drill under way.
+    pub saga: Option<Saga>,
+    /// The one that ended now.
+    pub ended: Option<SagaResult>,
+    /// Settings that were changed at the gateway in office.
+    pub drift: Vec<String>,
+    /// The moment the newest usable image shows; `None` without one, or when nothing could be seen.
+    pub newest_image: Option<Timestamp>,
 }
 
 /// Whether a replacement is under way; the ladder leaves the gateway alone meanwhile.
@@ -84,8 +92,12 @@ where
 {
     // The memory is read first: whatever changes after that makes the write below stale.
     let mut kept: Kept<Memory> = Kept::load(site.table, MEMORY).await?;
-    let plan = look(policy, setup, site, &kept.value, now).await?;
+    report.saga.clone_from(&kept.value.saga);
+    let Looked { plan, drift } = look(policy, setup, site, &kept.value, now).await?;
+    report.drift.extend(drift);
+    report.newest_image = plan.newest_image;
     let changed = plan.memory != kept.value;
+    let ended = plan.memory.last != kept.value.last;
     kept.value = plan.memory;
     if !changed && plan.deeds.is_empty() && kept.value.outbox.is_empty() {
         return Ok(None);
@@ -95,6 +107,10 @@ where
         return Ok(None);
     }
     report.notes.extend(plan.notes);
+    report.saga.clone_from(&kept.value.saga);
+    if ended {
+        report.ended.clone_from(&kept.value.last);
+    }
     for deed in &plan.deeds {
         match act(policy, site, deed, &kept.value, now).await {
             Ok(()) => report.deeds.push(deed.to_string()),

@@ -135,6 +135,19 @@ fn devices(lost: Option<&[String]>) -> String {
     }
 }
 
+pub(super) fn drifted(changes: &[String], now: Timestamp) -> Alert {
+    Alert {
+        severity: Severity::Warning,
+        subject: "gateway settings".into(),
+        text: format!(
+            "the gateway was not configured as wanted and was changed: {}. Who changes it by hand must change the \
+             stack's parameters instead",
+            changes.join("; ")
+        ),
+        since: now,
+    }
+}
+
 pub(super) fn adopted(holder: &InstanceId, former: &InstanceId, now: Timestamp) -> Alert {
     Alert {
         severity: Severity::Warning,

@@ -3,7 +3,7 @@
 use super::drive::drive;
 use super::watched_host::WatchedHost;
 use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Random, Weather};
-use domain::ladder::{self, ArchiveLook, LadderPolicy, check};
+use domain::ladder::{self, ArchiveLook, EndpointLook, LadderPolicy, Patient, check};
 use domain::ports::Site;
 use domain::recover::{self, RecoverPolicy, recover};
 use domain::setup::{SetupPolicy, Wanted, WantedClock};
@@ -141,11 +141,9 @@ impl Sim {
     }
 
     fn archive(&self) -> ArchiveLook {
-        let stale = if self.no_video { 3 } else { 0 };
         ArchiveLook {
             wanted: 3,
-            stale,
-            no_video: stale,
+            no_video: if self.no_video { 3 } else { 0 },
         }
     }
 
@@ -159,9 +157,9 @@ impl Sim {
             table: &self.tables,
             alerts: &self.alerts,
         };
-        let one = check(&policy, site, archive, now);
+        let one = check(&policy, &Patient::InOffice, site, archive, now);
         let reports = if twice {
-            let two = check(&policy, site, archive, now);
+            let two = check(&policy, &Patient::InOffice, site, archive, now);
             drive(join(one, two), budget).map(|(one, two)| vec![one, two])
         } else {
             drive(one, budget).map(|one| vec![one])
@@ -182,8 +180,8 @@ impl Sim {
             "too soon",
             "well",
         ];
-        if let Some(action) = &report.action {
-            self.reach(&format!("ladder {action}"));
+        if let Some(action) = report.action {
+            self.reach(&format!("ladder {action:?}"));
         }
         if let Some(reason) = REASONS.iter().find(|reason| report.reason.starts_with(**reason)) {
             self.reach(&format!("ladder {reason}"));
@@ -191,7 +189,8 @@ impl Sim {
         if let Some(symptom) = report.symptom {
             self.reach(&format!("symptom {symptom:?}"));
         }
-        if report.shut_out {
+        let endpoint = report.look.as_ref().map(|look| &look.endpoint);
+        if matches!(endpoint, Some(EndpointLook::ShutOut(_))) {
             self.reach("shut out");
         }
     }

@@ -7,6 +7,7 @@ use crate::error::IsapiError;
 use crate::events::EventError;
 use crate::portmaps::{DevicePorts, ExternalAddress, PlatformPorts, PortPair};
 use crate::system::{self, GatewayTime, TimeMode};
+use crate::traffic::Traffic;
 use domain::Device;
 use domain::id::{ChannelKey, DeviceIndex};
 use domain::ports::{Connect, Credential, Gateway, GatewayAdmin, GatewayChannel, LogIn, PortError};
@@ -79,6 +80,11 @@ impl fmt::Debug for Admin {
 }
 
 impl Admin {
+    /// What the gateway was asked since this was last called.
+    pub fn take_traffic(&self) -> Traffic {
+        self.client.take_traffic()
+    }
+
     /// Alarm forwarding can only be told from whether a subscription is refused; one that is granted is ended again.
     async fn alarm_forwarding(&self) -> Option<bool> {
         match self.client.subscribe().await {
@@ -168,7 +174,14 @@ impl GatewayAdmin for Admin {
             Err(IsapiError::Locked { locked_for, .. }) => Ok(LogIn::Locked { locked_for }),
             // No password was sent, so no try was spent.
             Err(error @ IsapiError::Unreachable { .. }) => Err(PortError::throttled(DOING, error)),
-            Err(error) => Err(error.into_port(DOING)),
+            Err(error) => Err(match error.into_port(DOING) {
+                PortError::Unknown { doing, source } if !self.client.has_answered() => {
+                    PortError::Throttled { doing, source }
+                }
+                error @ (PortError::Throttled { .. }
+                | PortError::Unknown { .. }
+                | PortError::Refused { .. }) => error,
+            }),
         }
     }
 

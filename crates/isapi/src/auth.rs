@@ -31,6 +31,8 @@ struct State {
     password: SecretString,
     /// Counts changes of the credentials, so that a late verdict on old ones is not held against new ones.
     epoch: u64,
+    /// A challenge was answered with the password, so that the gateway may have judged it.
+    answered: bool,
     proven: Option<Challenge>,
     rejection: Option<Rejection>,
 }
@@ -94,6 +96,7 @@ impl Authenticator {
             username,
             password,
             epoch: 0,
+            answered: false,
             proven: None,
             rejection: None,
         };
@@ -110,6 +113,7 @@ impl Authenticator {
             username,
             password,
             epoch,
+            answered: false,
             proven: None,
             rejection: None,
         };
@@ -118,6 +122,11 @@ impl Authenticator {
     pub(crate) fn credentials(&self) -> (String, SecretString) {
         let state = self.state();
         (state.username.clone(), state.password.clone())
+    }
+
+    /// Whether the gateway was given anything to judge these credentials by.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.state().answered
     }
 
     /// The authorization of a call's next request. Waits for the turn while nothing is proven.
@@ -232,7 +241,7 @@ impl State {
 
     /// Answers a challenge made to this call alone; asks for one when there is none.
     fn answer_fresh(
-        &self,
+        &mut self,
         challenge: Option<Challenge>,
         question: &Question<'_>,
     ) -> Result<Attempt, IsapiError> {
@@ -242,7 +251,10 @@ impl State {
             Some((authorization, Answered::Fresh(challenge)))
         });
         let (authorization, answered) = match answer {
-            Some((authorization, answered)) => (Some(authorization), answered),
+            Some((authorization, answered)) => {
+                self.answered = true;
+                (Some(authorization), answered)
+            }
             None => (None, Answered::Nothing),
         };
         Ok(Attempt {

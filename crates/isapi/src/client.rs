@@ -85,6 +85,11 @@ impl Client {
             .set_credentials(username.into(), password);
     }
 
+    /// Whether the gateway was given anything to judge the credentials by.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.inner.authenticator.has_answered()
+    }
+
     /// What was asked of the gateway since this was last called, by all clones.
     pub fn take_traffic(&self) -> Traffic {
         self.inner.tally.take()

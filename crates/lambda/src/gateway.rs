@@ -3,20 +3,28 @@
 //! The password is read from the Parameter Store once and kept while the environment lives. When the gateway rejects
 //! it, it is read again, once: somebody may have changed it. When there is no other, the rejection is remembered in the
 //! control table ([`domain::credentials`]), and no function tries that version of the parameter again.
+//!
+//! A [`Door`] leads to the gateway in office, for those who ask much of it. A [`Keyring`] opens any gateway of the
+//! stack for those who treat, set up and replace it: they count tries themselves, so they need the version too.
 
+mod guest;
+mod keyring;
+mod login;
 mod visit;
 
 use crate::options::Maybe;
 use aws::ssm::Parameters;
 use clap::Args;
 use domain::ports::{ControlTable, PortError};
-use isapi::{Client, Config, Fingerprint, StreamHost, Tls};
-use secrecy::SecretString;
+use isapi::Client;
+use login::Password;
 use serde::Deserialize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use url::Url;
 
+pub use guest::Guest;
+pub use keyring::{Keyring, Keys};
+pub use login::LoginOptions;
 pub use visit::Visit;
 
 /// The control item in which the replacement of the gateway keeps where the stack's own gateway is.
@@ -26,25 +34,15 @@ const ITEM: &str = "gateway";
 const NOT_WRITTEN: &str = "the control item `gateway` is not written yet; it is when the stack's own gateway has been \
                            found well, or give the gateway's address to the stack";
 
-/// A call that takes longer has no answer. Shorter than the client's usual limit, so that a few devices that hang
-/// leave time for the others.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
-
 /// How the functions reach the gateway.
 #[derive(Debug, Clone, Args)]
 pub struct GatewayOptions {
     /// Base URL of the gateway, such as `https://10.0.0.5`; empty: the gateway of this stack
     #[arg(long, env = "MILLRACE_GATEWAY_ENDPOINT", default_value = "")]
     pub gateway_endpoint: Maybe<Url>,
-    /// The gateway's user
-    #[arg(long, env = "MILLRACE_GATEWAY_USERNAME", default_value = "admin")]
-    pub gateway_username: String,
-    /// Name of the SSM parameter (a SecureString) that holds its password
-    #[arg(long, env = "MILLRACE_GATEWAY_PASSWORD_PARAMETER")]
-    pub gateway_password_parameter: String,
-    /// SHA-256 of the gateway's self-signed certificate, as openssl prints it; empty: it needs one that is vouched for
-    #[arg(long, env = "MILLRACE_GATEWAY_FINGERPRINT", default_value = "")]
-    pub gateway_fingerprint: Maybe<Fingerprint>,
+    /// How its API lets us in.
+    #[command(flatten)]
+    pub login: LoginOptions,
 }
 
 /// The way into one gateway. What it has learnt stays for the next invocation.
@@ -60,12 +58,6 @@ pub struct Door<T> {
 struct Warm {
     password: Option<Password>,
     key: Option<Key>,
-}
-
-#[derive(Debug, Clone)]
-struct Password {
-    secret: SecretString,
-    version: u64,
 }
 
 /// A client, and what it was made of.
@@ -114,11 +106,7 @@ impl<T: ControlTable> Door<T> {
     }
 
     async fn read_password(&self) -> Result<Password, PortError> {
-        let (secret, version) = self
-            .parameters
-            .secret(&self.options.gateway_password_parameter)
-            .await?;
-        let password = Password { secret, version };
+        let password = self.options.login.password(&self.parameters).await?;
         self.warm().password = Some(password.clone());
         Ok(password)
     }
@@ -130,18 +118,10 @@ impl<T: ControlTable> Door<T> {
         if let Some(key) = warm.key.as_ref().filter(same) {
             return Ok(key.clone());
         }
-        let mut config = Config::new(
-            endpoint.clone(),
-            &self.options.gateway_username,
-            password.secret.clone(),
-        );
-        if let Some(fingerprint) = self.options.gateway_fingerprint.0 {
-            config.tls = Tls::PinnedFingerprint(fingerprint);
-        }
-        config.request_timeout = REQUEST_TIMEOUT;
-        config.concurrency_max = 8;
-        // Functions and recorders live beside the gateway: through its external address video would cost money.
-        config.stream_host = StreamHost::OfBaseUrl;
+        let config = self
+            .options
+            .login
+            .config(endpoint.clone(), password.secret.clone());
         let client = Client::new(config)
             .map_err(|error| PortError::refused("preparing the gateway's client", error))?;
         let key = Key {

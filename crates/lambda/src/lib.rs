@@ -15,6 +15,6 @@ mod options;
 mod runtime;
 
 pub use alerts::Outbox;
-pub use gateway::{Door, GatewayOptions, Visit};
-pub use options::{LogFormat, Maybe, Stack};
+pub use gateway::{Door, GatewayOptions, Guest, Keyring, Keys, LoginOptions, Visit};
+pub use options::{LogFormat, Maybe, Stack, positive_duration};
 pub use runtime::{Invocation, run};

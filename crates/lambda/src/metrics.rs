@@ -6,8 +6,8 @@
 //! | `Devices`, `DevicesOnline` | Count | device-poller | what the gateway lists; absent from a failed poll |
 //! | `ChannelsWanted` | Count | device-poller | channels known before the poll; absent from a failed poll |
 //! | `ChannelsHeld` | Count | device-poller | removals held for a person to accept; absent from a failed poll |
-//! | `GatewayRequests` | Count | device-poller, health-check | HTTP requests to the gateway |
-//! | `GatewayLatency` | Milliseconds | device-poller, health-check | the slowest of them; absent without requests |
+//! | `GatewayRequests` | Count | device-poller, health-check, snapshot-recovery | HTTP requests to the gateway |
+//! | `GatewayLatency` | Milliseconds | device-poller, health-check, snapshot-recovery | the slowest of them; absent without requests |
 //! | `Wanted` | Count | stream-dispatcher | wanted channels |
 //! | `Recording` | Count | stream-dispatcher | of them recorded: fresh heartbeat, frames arrive |
 //! | `NotRecording` | Count | stream-dispatcher | of them not recorded though the device is there |
@@ -18,6 +18,17 @@
 //! | `ArchiveStaleSeconds` | Seconds | health-check | age of the oldest newest segment among wanted, present channels |
 //! | `ChannelsStale` | Count | health-check | channels whose newest segment is too old |
 //! | `GatewayAnswered` | Count | health-check | 1 when the gateway answered, else 0; absent when it was not asked |
+//! | `GatewayIll` | Count | health-check | 1 while the gateway counts as ill, from its first symptom until it is well again, else 0 |
+//! | `RepairStep` | Count | health-check | the repair that was begun: 1 restart, 2 reboot, 3 stop and start, 4 replacement; else 0 |
+//! | `CheckFailed` | Count | health-check | what could not be looked at, done, remembered or told |
+//! | `RecoverFailed` | Count | snapshot-recovery | what could not be looked at, done, remembered or told |
+//! | `GatewayDrift` | Count | snapshot-recovery | settings that were not as wanted and were changed back |
+//! | `ReplacingSeconds` | Seconds | snapshot-recovery | how long ago the trouble began that a replacement is under way for; 0 without one |
+//! | `ImageAgeSeconds` | Seconds | snapshot-recovery | age of the newest usable image; absent without one, and when nothing could be seen |
+//! | `ReplacementFailed`, `DrillFailed` | Count | snapshot-recovery | when one ends: 1 if it was given up, else 0 |
+//! | `RecoverySeconds`, `DrillSeconds` | Seconds | snapshot-recovery | when one succeeded: from the first symptom (a drill: from its request) to the new gateway's answer |
+//! | `RecoveryImageAgeSeconds`, `DrillImageAgeSeconds` | Seconds | snapshot-recovery | when one succeeded: how old the image was; what was configured since is lost |
+//! | `DevicesLost` | Count | snapshot-recovery | when a replacement ended: wanted devices the new gateway does not know |
 //!
 //! Wanted and recorded are absent from a run that could not observe: an alarm treats missing data as its state before,
 //! and `Failed` tells. All are in the namespace `Millrace` with the single dimension `Stack`.

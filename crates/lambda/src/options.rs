@@ -3,7 +3,7 @@
 use crate::metrics::{Metrics, wide_event};
 use aws::dynamodb::TableNames;
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::io::Write;
 use std::str::FromStr;
@@ -59,6 +59,18 @@ impl Stack {
         let event = wide_event(&self.stack, name, report, metrics, now.as_millisecond());
         // Standard output that is gone takes the log with it: there is nobody left to tell.
         let _ = writeln!(std::io::stdout().lock(), "{event}");
+    }
+}
+
+/// A duration as options have it, such as `90s` or `24h`: longer than nothing.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn positive_duration(text: &str) -> Result<SignedDuration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    match duration.is_positive() {
+        true => Ok(duration),
+        false => Err("it must be longer than nothing".to_owned()),
     }
 }
 

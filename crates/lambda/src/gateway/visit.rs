@@ -3,7 +3,6 @@
 use super::{Door, Freshness, Key};
 use domain::Device;
 use domain::credentials::{self, Rejection};
-use domain::freshness::GatewayAnswer;
 use domain::id::{ChannelKey, DeviceIndex};
 use domain::ports::{ControlTable, Gateway, GatewayChannel, PortError};
 use isapi::{Client, IsapiError, Method, StreamType, Traffic};
@@ -51,21 +50,6 @@ impl<T: ControlTable> Door<T> {
 }
 
 impl<T: ControlTable> Visit<'_, T> {
-    /// Asks the gateway who it is.
-    pub async fn knock(&self) -> GatewayAnswer {
-        if let Err(error) = self.enter().await {
-            return GatewayAnswer::NotAsked(error.chain());
-        }
-        let info = |client: Client| async move { client.device_info().await };
-        match self.ask("asking the gateway who it is", info).await {
-            Ok(_) => GatewayAnswer::Answered,
-            Err(error @ PortError::Refused { .. }) => GatewayAnswer::Refused(error.chain()),
-            Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => {
-                GatewayAnswer::Silent(error.chain())
-            }
-        }
-    }
-
     /// The client, if its password may be tried.
     async fn enter(&self) -> Result<Entered, PortError> {
         let mut entered = self.entered.lock().await;
@@ -94,7 +78,7 @@ impl<T: ControlTable> Visit<'_, T> {
     }
 
     fn not_tried(&self, rejection: &Rejection) -> String {
-        let parameter = &self.door.options.gateway_password_parameter;
+        let parameter = &self.door.options.login.gateway_password_parameter;
         match rejection.locked_until {
             Some(_) => format!("{rejection}; it is not tried before"),
             None => format!(

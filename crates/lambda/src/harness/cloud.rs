@@ -65,11 +65,16 @@ impl Cloud {
 
     /// Writes the gateway's password, a new version of the parameter each time.
     pub async fn put_password(&self, password: &str) {
+        self.put_secret(&self.parameter(), password).await;
+    }
+
+    /// Writes a secret parameter, a new version of it each time.
+    pub async fn put_secret(&self, name: &str, value: &str) {
         let put = aws_sdk_ssm::Client::new(&self.sdk)
             .put_parameter()
-            .name(self.parameter())
+            .name(name)
             .r#type(ParameterType::SecureString)
-            .value(password)
+            .value(value)
             .overwrite(true)
             .send();
         put.await.expect("the emulator keeps a parameter");

@@ -10,8 +10,6 @@ pub(crate) const MONTH_SECONDS: f64 = MONTH_HOURS * 3_600.0;
 
 /// Interface endpoints recorders need without a public address: two of the image registry, and the log's.
 const RECORDER_ENDPOINTS: f64 = 3.0;
-/// Interface endpoints functions need within the network: passwords and alerts.
-const FUNCTION_ENDPOINTS: f64 = 2.0;
 /// Write units of a heartbeat: the row's, and its index's.
 const HEARTBEAT_WRITES: f64 = 2.0;
 /// Seconds between a recorder's pulls (`MILLRACE_PULL_INTERVAL`, which the template leaves at its default).
@@ -22,16 +20,47 @@ const PULL_ROWS: u32 = 8;
 const GAP_LOOK_SECONDS: f64 = 600.0;
 /// What the rows of a channel take of a scan: its own, and its assignment's. A read unit is 4 KB, read consistently.
 const ROW_BYTES: f64 = 1_400.0;
-/// Seconds between runs of health-check.
+/// Seconds between runs of health-check, and of snapshot-recovery.
 const CHECK_SECONDS: f64 = 60.0;
 /// Memory of a function in GB, and how long a run takes at most as a rule, in seconds.
 const FUNCTION_GB_SECONDS: f64 = 0.25;
-/// What functions log a month.
-const LOG_GB: f64 = 0.2;
-/// What the programs and AWS's services measure for the alarms and the dashboard.
-const METRICS: f64 = 18.0;
-/// Alarms of the template.
-pub(crate) const ALARMS: u32 = 9;
+
+/// What it takes to look after a stack.
+struct Care {
+    /// Interface endpoints that functions need within the network.
+    endpoints: f64,
+    /// What the programs measure for the alarms and the dashboard.
+    metrics: f64,
+    /// Alarms of the template.
+    alarms: u32,
+    /// What functions log a month.
+    log_gb: f64,
+}
+
+/// With a gateway that others run: endpoints for passwords and alerts.
+const OTHERS_GATEWAY: Care = Care {
+    endpoints: 2.0,
+    metrics: 21.0,
+    alarms: 11,
+    log_gb: 0.2,
+};
+
+/// With a gateway of its own: an endpoint for EC2, too, and what snapshot-recovery measures and logs.
+const OWN_GATEWAY: Care = Care {
+    endpoints: 3.0,
+    metrics: 32.0,
+    alarms: 17,
+    log_gb: 0.3,
+};
+
+impl Care {
+    fn of(deployment: &Deployment) -> &'static Self {
+        match deployment.gateway {
+            GatewayMachine::Windows | GatewayMachine::Linux => &OWN_GATEWAY,
+            GatewayMachine::None => &OTHERS_GATEWAY,
+        }
+    }
+}
 
 /// What something is paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -325,26 +354,37 @@ fn gateway(prices: &Prices, deployment: &Deployment) -> Result<Vec<Line>, NoPric
 
 fn operation(prices: &Prices, deployment: &Deployment) -> Vec<Line> {
     let monitoring = &prices.monitoring;
-    let runs = runs(deployment);
+    let care = Care::of(deployment);
+    let recoveries = match deployment.gateway {
+        GatewayMachine::Windows | GatewayMachine::Linux => MONTH_SECONDS / CHECK_SECONDS,
+        GatewayMachine::None => 0.0,
+    };
+    let runs = runs(deployment) + recoveries;
     let run = prices.functions.gb_second(deployment.architecture) * FUNCTION_GB_SECONDS;
     let call = prices.functions.call_million * 1e-6;
     let mut lines = vec![
         line(
             Item::Monitoring,
-            monitoring.metric * METRICS + monitoring.alarm * f64::from(ALARMS) + monitoring.dashboard,
-            format!("{METRICS} metrics, {ALARMS} alarms, a dashboard"),
+            monitoring.metric * care.metrics
+                + monitoring.alarm * f64::from(care.alarms)
+                + monitoring.dashboard,
+            format!("{} metrics, {} alarms, a dashboard", care.metrics, care.alarms),
         ),
         line(
             Item::Functions,
             (run + call) * runs,
             format!("{runs:.0} runs of {FUNCTION_GB_SECONDS} GB-seconds"),
         ),
-        line(Item::Logs, monitoring.log_gb * LOG_GB, format!("{LOG_GB} GB")),
+        line(
+            Item::Logs,
+            monitoring.log_gb * care.log_gb,
+            format!("{} GB", care.log_gb),
+        ),
     ];
     if deployment.function_network == FunctionNetwork::Vpc {
         let endpoint = prices.network.endpoint_month();
-        let from = format!("{FUNCTION_ENDPOINTS} endpoints at {endpoint}");
-        lines.push(line(Item::FunctionEndpoints, endpoint * FUNCTION_ENDPOINTS, from));
+        let from = format!("{} endpoints at {endpoint}", care.endpoints);
+        lines.push(line(Item::FunctionEndpoints, endpoint * care.endpoints, from));
     }
     lines
 }
@@ -356,7 +396,12 @@ mod tests {
     #[test]
     fn the_template_has_as_many_alarms_as_are_billed() {
         let template = template::Template::of_this_workspace().unwrap();
-        let alarms = template.resources_of("AWS::CloudWatch::Alarm").len();
-        assert_eq!(u32::try_from(alarms), Ok(ALARMS));
+        let alarms = template.resources_of("AWS::CloudWatch::Alarm");
+        let count = |alarms: usize| u32::try_from(alarms).unwrap();
+        assert_eq!(count(alarms.len()), OWN_GATEWAY.alarms);
+        let conditional = alarms
+            .values()
+            .filter(|alarm| alarm["Condition"] == "ManagedGateway");
+        assert_eq!(count(alarms.len() - conditional.count()), OTHERS_GATEWAY.alarms);
     }
 }

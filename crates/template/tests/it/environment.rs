@@ -12,11 +12,12 @@ struct Function {
 
 const STACK: &str = "crates/lambda/src/options.rs";
 const GATEWAY: &str = "crates/lambda/src/gateway.rs";
+const LOGIN: &str = "crates/lambda/src/gateway/login.rs";
 
-const FUNCTIONS: [Function; 3] = [
+const FUNCTIONS: [Function; 4] = [
     Function {
         id: "DevicePoller",
-        sources: &["functions/device-poller/src", STACK, GATEWAY],
+        sources: &["functions/device-poller/src", STACK, GATEWAY, LOGIN],
     },
     Function {
         id: "StreamDispatcher",
@@ -24,7 +25,11 @@ const FUNCTIONS: [Function; 3] = [
     },
     Function {
         id: "HealthCheck",
-        sources: &["functions/health-check/src", STACK, GATEWAY],
+        sources: &["functions/health-check/src", STACK, GATEWAY, LOGIN],
+    },
+    Function {
+        id: "SnapshotRecovery",
+        sources: &["functions/snapshot-recovery/src", STACK, LOGIN],
     },
 ];
 
@@ -74,14 +79,16 @@ fn every_function_of_the_template_is_compared() {
 
 #[test]
 fn the_shared_options_are_those_a_function_uses() {
+    assert!(
+        source(GATEWAY).contains("login: LoginOptions"),
+        "one without the other"
+    );
     for function in FUNCTIONS {
         let own = source(function.sources[0]);
-        assert_eq!(
-            own.contains("GatewayOptions"),
-            function.sources.contains(&GATEWAY),
-            "{}",
-            function.id
-        );
+        let gateway = own.contains(": GatewayOptions");
+        let login = gateway || own.contains(": LoginOptions");
+        let compared = [GATEWAY, LOGIN].map(|shared| function.sources.contains(&shared));
+        assert_eq!([gateway, login], compared, "{}", function.id);
     }
 }
 
@@ -137,7 +144,10 @@ fn a_password_reaches_a_program_only_as_an_ecs_secret_or_by_name() {
         .collect();
     assert_eq!(
         about_passwords,
-        BTreeSet::from(["MILLRACE_GATEWAY_PASSWORD_PARAMETER"])
+        BTreeSet::from([
+            "MILLRACE_GATEWAY_INITIAL_PASSWORD_PARAMETER",
+            "MILLRACE_GATEWAY_PASSWORD_PARAMETER"
+        ])
     );
 }
 
@@ -155,22 +165,29 @@ fn a_parameter_and_its_variable_bear_one_name() {
                 continue;
             };
             if template.section("Parameters").contains_key(parameter) {
-                assert_eq!(*variable, screaming(parameter), "{}", function.id);
+                let named = match parameter {
+                    // As the 2020 system called it.
+                    "Timezone" => "MILLRACE_GATEWAY_TIMEZONE".to_owned(),
+                    parameter => screaming(parameter),
+                };
+                assert_eq!(*variable, named, "{}", function.id);
                 compared += 1;
             }
         }
     }
-    assert!(compared > 10, "only {compared} were compared");
+    assert!(compared > 30, "only {compared} were compared");
 }
 
-/// `OfflineGrace` as `MILLRACE_OFFLINE_GRACE`.
+/// `OfflineGrace` as `MILLRACE_OFFLINE_GRACE`, `RPO` as `MILLRACE_RPO`.
 fn screaming(parameter: &str) -> String {
     let mut name = "MILLRACE".to_owned();
+    let mut before = ' ';
     for letter in parameter.chars() {
-        if letter.is_uppercase() {
+        if letter.is_uppercase() && !before.is_uppercase() {
             name.push('_');
         }
         name.push(letter.to_ascii_uppercase());
+        before = letter;
     }
     name
 }

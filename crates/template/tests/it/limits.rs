@@ -2,7 +2,9 @@
 
 use crate::{between, source, template};
 use domain::dispatch::DispatchPolicy;
+use domain::ladder::LadderPolicy;
 use domain::poll::PollPolicy;
+use domain::recover::RecoverPolicy;
 use jiff::SignedDuration;
 use serde_json::Value;
 use template::Template;
@@ -86,7 +88,7 @@ fn a_recorder_ends_before_ecs_kills_it() {
 #[test]
 fn a_function_outlives_its_slowest_single_call() {
     let template = template();
-    let gateway = constant("crates/lambda/src/gateway.rs", "REQUEST_TIMEOUT");
+    let gateway = constant("crates/lambda/src/gateway/login.rs", "REQUEST_TIMEOUT");
     let for_writes = constant("crates/lambda/src/runtime.rs", "FOR_WRITES");
     for (id, function) in template.resources_of("AWS::Serverless::Function") {
         let timeout = seconds(&function["Properties"]["Timeout"]);
@@ -180,6 +182,45 @@ fn what_the_template_leaves_alone_the_policies_decide_the_same() {
         poll.record_access_control.to_string()
     );
     assert_eq!(default(&template, "ChannelsPerTask"), dispatch.channels_per_task);
+}
+
+#[test]
+fn a_gateway_is_treated_and_recovered_by_default_as_the_policies_say() {
+    let template = template();
+    let (ladder, recover) = (LadderPolicy::default(), RecoverPolicy::default());
+    for (parameter, policy) in [
+        ("RestartCoolDown", ladder.restart_cool_down),
+        ("RebootCoolDown", ladder.reboot_cool_down),
+        ("StopStartCoolDown", ladder.stop_start_cool_down),
+        ("ReplaceCoolDown", ladder.replace_cool_down),
+        ("RPO", recover.rpo),
+        ("RTO", recover.rto),
+        ("ImageAgeMax", recover.image_age_max),
+    ] {
+        assert_eq!(time(&template, parameter), policy, "{parameter}");
+    }
+    for (parameter, policy) in [
+        ("SuspectLooks", ladder.suspect_looks as usize),
+        ("ConfirmLooks", ladder.confirm_looks as usize),
+        ("RecoverLooks", ladder.recover_looks as usize),
+        ("ImagesMax", recover.images_max),
+        ("ImagesMin", recover.images_min),
+    ] {
+        assert_eq!(default(&template, parameter), policy, "{parameter}");
+    }
+    let hours = recover.quarantine.as_hours();
+    assert_eq!(default(&template, "QuarantineHours"), hours);
+    assert_eq!(default(&template, "RepairUpTo"), "replace");
+}
+
+#[test]
+fn an_image_may_take_its_time_before_the_alarm_and_is_not_deleted_before_the_next() {
+    let template = template();
+    let (rpo, age) = (time(&template, "RPO"), time(&template, "ImageAgeMax"));
+    assert!(rpo >= RecoverPolicy::default().image_completion_max);
+    assert!(rpo * 2 <= age, "an image goes before it is replaced");
+    // The alarm reads the number of hours out of the text.
+    assert_eq!(*template.at("/Parameters/RPO/AllowedPattern"), r"^[1-9]\d{0,2}h$");
 }
 
 #[test]

@@ -77,7 +77,14 @@ fn no_parameter_is_a_secret_or_defaults_to_one() {
         .filter(|(name, _)| name.contains("Password") || name.contains("Secret") || name.contains("Key"))
         .collect();
     let names: Vec<&str> = about_passwords.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["GatewayPasswordParameter", "PasswordKeyArn"]);
+    assert_eq!(
+        names,
+        [
+            "GatewayInitialPasswordParameter",
+            "GatewayPasswordParameter",
+            "PasswordKeyArn"
+        ]
+    );
     for (name, parameter) in about_passwords {
         assert_eq!(
             parameter["NoEcho"],
@@ -91,7 +98,9 @@ fn no_parameter_is_a_secret_or_defaults_to_one() {
         );
         let pattern = parameter["AllowedPattern"].as_str().unwrap_or_default();
         assert!(
-            pattern.starts_with("^/") || pattern.starts_with("^(arn:"),
+            ["^/", "^(/", "^(arn:"]
+                .iter()
+                .any(|start| pattern.starts_with(start)),
             "{name} takes more than a name"
         );
     }
@@ -126,10 +135,13 @@ fn nothing_has_a_fixed_name_so_that_stacks_never_meet() {
         let properties = resource["Properties"]
             .as_object()
             .expect("resources have properties");
-        let named: Vec<&&str> = NAMES
-            .iter()
-            .filter(|name| properties.contains_key(**name))
-            .collect();
+        // A reference names another resource, whose name is not fixed either.
+        let fixed = |name: &&&str| {
+            properties
+                .get(**name)
+                .is_some_and(|value| value.get("Ref").is_none())
+        };
+        let named: Vec<&&str> = NAMES.iter().filter(fixed).collect();
         assert!(named.is_empty(), "{id} has a fixed name: {named:?}");
     }
 }

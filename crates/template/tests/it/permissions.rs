@@ -24,8 +24,15 @@ const BY_TASK: &str = "Tasks/index/taskARN-index";
 const BY_END: &str = "Gaps/index/end-index";
 const ONE_TASK: &str = "ecs task/Cluster/*";
 const PASSWORD: &str = "ssm parameterGatewayPasswordParameter";
+const INITIAL_PASSWORD: &str = "ssm parameterGatewayInitialPasswordParameter";
+const INSTANCES: &str = "ec2 instance/*";
+const VOLUMES: &str = "ec2 volume/*";
+const INTERFACES: &str = "ec2 network-interface/*";
+const MACHINE_IMAGES: &str = "ec2 image/*";
+const SNAPSHOTS: &str = "ec2 snapshot/*";
+const ELASTIC_IP: &str = "ec2 elastic-ip/Address";
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         role: "DevicePollerRole",
         manifest: "functions/device-poller/Cargo.toml",
@@ -64,6 +71,53 @@ const PROGRAMS: [Program; 4] = [
             ("dynamodb:UpdateItem", &["Control"]),
             ("ssm:GetParameter", &[PASSWORD]),
             ("sns:Publish", &["AlertsTopic"]),
+            ("ec2:DescribeInstances", &["*"]),
+            ("ec2:DescribeInstanceStatus", &["*"]),
+            ("ec2:RebootInstances", &[INSTANCES]),
+            ("ec2:StopInstances", &[INSTANCES]),
+            ("ec2:StartInstances", &[INSTANCES]),
+        ],
+    },
+    Program {
+        role: "SnapshotRecoveryRole",
+        manifest: "functions/snapshot-recovery/Cargo.toml",
+        grants: &[
+            ("dynamodb:Scan", &["Channels"]),
+            ("dynamodb:GetItem", &["Control"]),
+            ("dynamodb:UpdateItem", &["Control"]),
+            ("ssm:GetParameter", &[PASSWORD, INITIAL_PASSWORD]),
+            ("sns:Publish", &["AlertsTopic"]),
+            ("ec2:DescribeAddresses", &["*"]),
+            ("ec2:DescribeImages", &["*"]),
+            ("ec2:DescribeInstances", &["*"]),
+            ("ec2:DescribeInstanceStatus", &["*"]),
+            ("ec2:DescribeLaunchTemplateVersions", &["*"]),
+            ("ec2:DescribeSnapshots", &["*"]),
+            ("ec2:DescribeInstanceAttribute", &[INSTANCES]),
+            (
+                "ec2:RunInstances",
+                &[
+                    "ec2 launch-template/GatewayTemplate",
+                    "ec2 image/GatewayImageId",
+                    MACHINE_IMAGES,
+                    INSTANCES,
+                    VOLUMES,
+                    INTERFACES,
+                    "ec2 security-group/*",
+                    "ec2 subnet/*",
+                    "ec2 key-pair/*",
+                ],
+            ),
+            ("ec2:CreateImage", &[INSTANCES, MACHINE_IMAGES, SNAPSHOTS]),
+            ("ec2:CreateTags", &[INSTANCES, VOLUMES, MACHINE_IMAGES, SNAPSHOTS]),
+            ("ec2:DeleteTags", &[SNAPSHOTS]),
+            ("ec2:StopInstances", &[INSTANCES]),
+            ("ec2:TerminateInstances", &[INSTANCES]),
+            ("ec2:ModifyInstanceAttribute", &[INSTANCES]),
+            ("ec2:AssociateAddress", &[ELASTIC_IP, INSTANCES, INTERFACES]),
+            ("ec2:DisassociateAddress", &[ELASTIC_IP, INTERFACES]),
+            ("ec2:DeregisterImage", &[MACHINE_IMAGES]),
+            ("ec2:DeleteSnapshot", &[SNAPSHOTS]),
         ],
     },
     Program {
@@ -164,8 +218,14 @@ fn sdk_operations(service: &str) -> BTreeSet<String> {
 
 /// Everything the role's own policies allow.
 fn granted(role: &str) -> BTreeSet<Grant> {
-    let template = template();
     let mut grants = BTreeSet::new();
+    each_grant(role, |grant, _| _ = grants.insert(grant));
+    grants
+}
+
+/// Visits what the role's own policies allow, each with its condition.
+fn each_grant(role: &str, mut visit: impl FnMut(Grant, &Value)) {
+    let template = template();
     template::visit_objects(
         template.at(&format!("/Resources/{role}/Properties/Policies")),
         &mut |statement| {
@@ -173,22 +233,28 @@ fn granted(role: &str) -> BTreeSet<Grant> {
                 return;
             };
             assert_eq!(statement["Effect"], "Allow", "{role}");
+            let condition = statement.get("Condition").unwrap_or(&Value::Null);
             for action in list(actions) {
                 let action = action.as_str().expect("an action is text");
                 assert!(!action.contains('*'), "{role} may do {action}");
                 for resource in list(&statement["Resource"]) {
-                    grants.insert((action.to_owned(), short(resource)));
+                    visit((action.to_owned(), short(resource)), condition);
                 }
             }
         },
     );
-    grants
 }
 
+/// The entries of a list, or the only one; of a choice both.
 fn list(value: &Value) -> Vec<&Value> {
-    value
-        .as_array()
-        .map_or_else(|| vec![value], |items| items.iter().collect())
+    if let Some(choice) = value["Fn::If"].as_array() {
+        return choice[1..].iter().flat_map(list).collect();
+    }
+    match value.as_array() {
+        Some(items) => items.iter().flat_map(list).collect(),
+        None if value["Ref"] == "AWS::NoValue" => Vec::new(),
+        None => vec![value],
+    }
 }
 
 /// A resource without the parts that every ARN has: `Tasks`, `Tasks/index/taskARN-index`, `ecs task/Cluster/*`.
@@ -198,12 +264,14 @@ fn short(resource: &Value) -> String {
         .or(resource["Ref"].as_str())
         .or(resource["Fn::GetAtt"].as_str());
     let text = text
-        .or(resource["Fn::Sub"].as_str())
+        .map(str::to_owned)
+        .or_else(|| template::substitution(resource))
         .expect("a resource is text, Ref, GetAtt or Sub");
     let everywhere = "arn:${AWS::Partition}:";
     let text = text
         .replace(everywhere, "")
-        .replace(":${AWS::Region}:${AWS::AccountId}:", " ");
+        .replace(":${AWS::Region}:${AWS::AccountId}:", " ")
+        .replace(":${AWS::Region}::", " ");
     text.replace("${", "").replace('}', "").replace(".Arn", "")
 }
 
@@ -248,7 +316,7 @@ fn a_program_is_compiled_with_the_services_it_may_use() {
             .filter_map(|(action, _)| action.split(':').next())
             .collect();
         let manifest = source(program.manifest);
-        let known = ["dynamodb", "ecs", "s3", "sns", "ssm"];
+        let known = ["dynamodb", "ec2", "ecs", "s3", "sns", "ssm"];
         let compiled = known.iter().filter(|service| {
             manifest.contains(&format!("\"aws/{service}\""))
                 || manifest
@@ -264,22 +332,56 @@ fn a_program_is_compiled_with_the_services_it_may_use() {
     }
 }
 
+/// Who may hand which roles to whom.
 #[test]
-fn a_role_is_passed_only_to_tasks_and_only_the_two_they_have() {
-    let passed: BTreeSet<Grant> = PROGRAMS
-        .iter()
-        .flat_map(|program| granted(program.role))
-        .filter(|(action, _)| action == PASSES_ROLE)
-        .collect();
-    let roles = ["RecorderExecutionRole", "RecorderRole"];
-    assert_eq!(
-        passed,
-        roles.map(|role| (PASSES_ROLE.to_owned(), role.to_owned())).into()
-    );
-    let policies = template()
-        .at("/Resources/StreamDispatcherRole/Properties/Policies")
-        .to_string();
-    assert!(policies.contains(r#""iam:PassedToService":"ecs-tasks.amazonaws.com""#));
+fn a_role_is_passed_only_to_whom_it_is_for() {
+    let mut passed = BTreeSet::new();
+    for program in PROGRAMS {
+        each_grant(program.role, |(action, role), condition| {
+            if action == PASSES_ROLE {
+                let to = &condition["StringEquals"]["iam:PassedToService"];
+                let to = template::substitution(to).expect("a role is passed to somebody");
+                passed.insert((program.role, role, to));
+            }
+        });
+    }
+    let expected = [
+        ("SnapshotRecoveryRole", "GatewayRole", "ec2.${AWS::URLSuffix}"),
+        (
+            "StreamDispatcherRole",
+            "RecorderExecutionRole",
+            "ecs-tasks.amazonaws.com",
+        ),
+        ("StreamDispatcherRole", "RecorderRole", "ecs-tasks.amazonaws.com"),
+    ];
+    let expected = expected.map(|(who, role, to)| (who, role.to_owned(), to.to_owned()));
+    assert_eq!(passed, expected.into());
+}
+
+/// Instances, images and addresses of an account are not all this stack's.
+#[test]
+fn on_ec2_a_program_touches_only_what_is_the_stacks() {
+    let of_the_stack = [
+        "aws:ResourceTag/millrace:stack",
+        "aws:RequestTag/millrace:stack",
+        "ec2:CreateAction",
+        "ec2:LaunchTemplate",
+        "ec2:Vpc",
+    ];
+    let mut bound = 0;
+    for program in PROGRAMS {
+        each_grant(program.role, |(action, on), condition| {
+            let reads = action.starts_with("ec2:Describe");
+            if !action.starts_with("ec2:") || !on.ends_with('*') || (reads && on == "*") {
+                return;
+            }
+            let condition = condition.to_string();
+            let is_bound = of_the_stack.iter().any(|key| condition.contains(key));
+            assert!(is_bound, "{} may do {action} to any of {on}", program.role);
+            bound += 1;
+        });
+    }
+    assert!(bound > 20, "only {bound} were looked at");
 }
 
 /// An action on `*` is allowed only where AWS knows no narrower resource, and each has its reason in the template.
@@ -303,7 +405,13 @@ fn only_what_has_no_resource_is_allowed_on_all() {
         "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
         "ec2:DeleteNetworkInterface",
+        "ec2:DescribeAddresses",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstanceStatus",
+        "ec2:DescribeInstances",
+        "ec2:DescribeLaunchTemplateVersions",
         "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSnapshots",
         "ec2:DescribeSubnets",
         "ec2:UnassignPrivateIpAddresses",
         "ecr:GetAuthorizationToken",

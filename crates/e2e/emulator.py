@@ -47,6 +47,22 @@ provisioners._RESOURCE_HANDLERS.update(
 )
 
 
+alarm_record = provisioners._cw_metric_alarm_record
+
+
+def alarm_on_a_metric(name, props):
+    """MiniStack refuses alarms on an expression: here they are on the first metric that it is about."""
+    terms = props.get("Metrics") or []
+    metric = next((term["MetricStat"] for term in terms if "MetricStat" in term), None)
+    if metric is None:
+        return alarm_record(name, props)
+    plain = {key: value for key, value in props.items() if key != "Metrics"}
+    return alarm_record(name, {**plain, **metric["Metric"], "Statistic": metric["Stat"], "Period": metric["Period"]})
+
+
+provisioners._cw_metric_alarm_record = alarm_on_a_metric
+
+
 # CloudFormation's own spelling of container definitions reaches ECS with secrets and mount points empty.
 provisioners._normalize_container_defs = provisioners._pascal_to_camel
 

@@ -25,12 +25,8 @@ pub(crate) const CLUSTER_ARN: &str = "arn:aws:ecs:us-east-1:000000000000:cluster
 const PASSWORD_PARAMETER: &str = "/millrace/e2e/gateway-password";
 
 /// What differs from the defaults: where the gateway is, what can run here, and shorter waits.
-const PARAMETERS: [(&str, &str); 8] = [
+const PARAMETERS: [(&str, &str); 5] = [
     ("GatewayPasswordParameter", PASSWORD_PARAMETER),
-    // The stack's own gateway is deployed too, as far as a stack does that: its first instance is not a resource.
-    ("GatewayImageId", "ami-0123456789abcdef0"),
-    ("DeviceCidr", "0.0.0.0/0"),
-    ("AdminCidr", "192.0.2.0/24"),
     ("RecorderTag", "e2e"),
     ("Segment", "10"),
     ("OfflineGrace", "2m"),

@@ -149,8 +149,9 @@ const COMES_WITH: [(&str, &str); 9] = [
 ];
 const PASSES_ROLE: &str = "iam:PassRole";
 
-/// What only the command `millrace` does, with the rights of who calls it: it lists segments, and deletes old ones.
-const OF_THE_COMMAND_LINE: [&str; 2] = ["s3:ListBucket", "s3:DeleteObject"];
+/// What only the command `millrace` does, with the rights of who calls it: it lists segments, deletes old ones, and
+/// restores those in an archive class.
+const OF_THE_COMMAND_LINE: [&str; 3] = ["s3:ListBucket", "s3:DeleteObject", "s3:RestoreObject"];
 
 /// The action an operation needs, where it is not the operation's own name: Service Authorization Reference, Amazon S3.
 fn action(service: &str, operation: &str) -> String {

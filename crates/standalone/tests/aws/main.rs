@@ -205,7 +205,19 @@ async fn a_drill_is_asked_for_once() {
     let again = cell.millrace(&drill, &[&cell.name], "").await;
     assert_eq!(again.code, 1);
     assert!(again.err.contains("another request waits since"), "{}", again.err);
-    assert_eq!(cell.request().await, Some(request));
+    assert_eq!(cell.request().await.as_ref(), Some(&request));
+    let memory = recover::Memory {
+        begun: Some(request.at),
+        ..recover::Memory::default()
+    };
+    cell.remember(recover::MEMORY, &memory).await;
+    let too_soon = cell.millrace(&drill, &[&cell.name], "").await;
+    assert_eq!(too_soon.code, 1);
+    assert!(
+        too_soon.err.contains("no drill so soon after"),
+        "{}",
+        too_soon.err
+    );
     let needed = cell
         .millrace(&["gateway", "recover", "--yes"], &[&cell.name], "")
         .await;

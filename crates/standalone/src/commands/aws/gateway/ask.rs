@@ -2,7 +2,7 @@
 
 use crate::commands::aws::stacks::{Stack, StackArgs};
 use anyhow::{bail, ensure};
-use domain::recover::{self, Request};
+use domain::recover::{self, Asked, Request};
 use domain::status::GatewayStatus;
 use jiff::Timestamp;
 use std::io::{BufRead, Write};
@@ -48,7 +48,10 @@ pub(super) async fn run(args: Args, drill: bool) -> anyhow::Result<()> {
                 reason: args.reason.clone(),
                 drill,
             };
-            recover::request(&stack.tables, &request).await?;
+            match recover::request(&stack.tables, &request).await? {
+                Asked::Waits => {}
+                Asked::NotAfter(before) => bail!("no drill so soon after what was asked at {:.0}", before.at),
+            }
             writeln!(
                 out,
                 "{name}: asked; recovery begins within a minute, `millrace aws gateway status` follows it"

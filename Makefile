@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e lint lint-template build deploy image image-test image-push
+.PHONY: help demo test e2e mutants lint lint-template build deploy image image-test image-push
 
 DEMO_SECONDS ?= 60
 
@@ -31,6 +31,10 @@ e2e: ## deploys template, functions and image into an emulator of AWS, and puts 
 	scripts/image-test.sh $(docker_here)
 	scripts/sam.sh sam build --parameter-overrides Architecture=$(lambda_here) --build-dir .cache/e2e/build
 	cargo run --locked --quiet -p e2e -- --template .cache/e2e/build/template.yaml --image millrace-recorder:$(docker_here)
+
+mutants: ## plants known bugs one at a time, and shows which layer of tests catches each
+	scripts/need.sh cargo=cargo cc=gcc python3=python3
+	scripts/mutants.py
 
 lint: ## formatting and clippy, without warnings
 	cargo fmt --all --check

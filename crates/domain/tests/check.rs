@@ -3,7 +3,8 @@
 
 use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Password, Software, Weather};
 use domain::ladder::{
-    Action, ArchiveLook, EndpointLook, InstanceLook, LadderPolicy, Patient, Report, Rung, check,
+    Action, ArchiveLook, EndpointLook, InstanceLook, LadderPolicy, MEMORY, Memory, Patient, Report, Rung,
+    check,
 };
 use domain::ports::{ControlTable, Power, Put, Site};
 use domain::recover::{ROLE, Role};
@@ -164,4 +165,30 @@ fn the_step_that_was_begun_is_reported_and_starting_what_was_stopped_is_no_other
     let actions: Vec<_> = reports.iter().filter_map(|report| report.action).collect();
     assert_eq!(steps, [Rung::StopStart]);
     assert_eq!(actions, [Action::Stop, Action::Start]);
+}
+
+#[test]
+fn after_two_lost_answers_to_a_password_the_gateway_is_given_a_pause() {
+    let mut rig = Rig::in_office();
+    rig.host
+        .change_software(&rig.instance, |software| software.password = Password::Other);
+    let memory = Memory {
+        untold_logins: 2,
+        untold_at: Some(rig.now),
+        ..Memory::default()
+    };
+    let memory = serde_json::to_value(memory).unwrap();
+    let put = block_on(rig.tables.put_control(MEMORY, &memory, None));
+    assert_eq!(put.unwrap(), Put::Written);
+    for _ in 0..4 {
+        let look = rig.check().look.unwrap();
+        assert!(matches!(look.endpoint, EndpointLook::Silent(_)), "{look:?}");
+        assert_eq!(
+            block_on(credentials::rejected(&rig.tables)).unwrap(),
+            None,
+            "it is not tried"
+        );
+    }
+    let look = rig.check().look.unwrap();
+    assert!(matches!(look.endpoint, EndpointLook::ShutOut(_)), "{look:?}");
 }

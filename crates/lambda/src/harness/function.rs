@@ -11,6 +11,9 @@ use tokio::process::{Child, Command};
 /// How long a line that was written may take to be read.
 const LINE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long an event may be handled where a test does not care.
+const USUAL_LIMIT: Duration = Duration::from_secs(60);
+
 /// A running function; it ends with this.
 #[derive(Debug)]
 pub struct Function {
@@ -51,7 +54,7 @@ impl Function {
 
     /// Hands it an event, to be handled within a minute.
     pub async fn invoke(&self, event: Value) -> Answer {
-        self.invoke_within(event, Duration::from_secs(60)).await
+        self.invoke_within(event, USUAL_LIMIT).await
     }
 
     /// Hands it an event, to be handled within `limit`.
@@ -64,8 +67,17 @@ impl Function {
     /// # Panics
     /// The function reports an error, or no event.
     pub async fn report(&self, event: Value, name: &str) -> Vec<Value> {
+        self.report_within(event, name, USUAL_LIMIT).await
+    }
+
+    /// The same, for an event to be handled within `limit`.
+    ///
+    /// # Panics
+    /// The function reports an error, or no event.
+    pub async fn report_within(&self, event: Value, name: &str, limit: Duration) -> Vec<Value> {
         let before = self.events(name).len();
-        self.invoke(event).await.expect("the function succeeds");
+        let answer = self.invoke_within(event, limit).await;
+        answer.expect("the function succeeds");
         let waited = tokio::time::timeout(LINE_PATIENCE, async {
             while self.events(name).len() == before {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,8 +7,9 @@ use domain::ports::{ChannelsTable, Put};
 use domain::{ChannelKey, RecordingSettings};
 use jiff::{SignedDuration, Timestamp};
 use lambda::harness::Cloud;
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulator::scenario::DeviceStatus;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_gateway_that_answers_and_a_channel_without_segments_are_measured() {
@@ -122,4 +123,20 @@ async fn nothing_is_done_where_nothing_may_be() {
     assert_eq!(event["report"]["gateway"]["action"], Value::Null, "{event}");
     assert!(checker.log().contains("No repair is allowed"));
     assert_eq!(gateway.requests().of(REBOOT), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_there_is_no_time_for_is_not_called_silent() {
+    let cloud = Cloud::start().await;
+    cloud.put_password("any").await;
+    let checker = elsewhere(&cloud, "http://127.0.0.1:9", &[]).await;
+    let limit = Duration::from_secs(20);
+    let events = checker.report_within(json!({}), "check", limit).await;
+    assert_eq!(events[0]["CheckFailed"].as_f64(), Some(1.0), "{events:?}");
+    assert!(events[0]["GatewayAnswered"].is_null());
+    assert_eq!(
+        events[0]["ChannelsStale"].as_f64(),
+        Some(0.0),
+        "the archive was looked at"
+    );
 }

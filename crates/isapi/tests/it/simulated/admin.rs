@@ -2,24 +2,26 @@
 
 use super::{start, usual_world, world};
 use domain::fakes::{FakeTables, Weather};
-use domain::ports::{Connect, Credential, GatewayAdmin, LogIn};
+use domain::ports::{Connect, Credential, GatewayAdmin, LogIn, PortError};
 use domain::setup::{SetupPolicy, Standing, Wanted, WantedClock, set_up};
 use isapi::{Admin, Config, Connector};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
-use simulator::Simulator;
 use simulator::scenario::GatewaySpec;
+use simulator::{ApiFault, Operation, Simulator};
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 pub(super) const WANTED: &str = "the wanted password";
 
 pub(super) fn admin(gateway: &Simulator, wanted: &str, initial: &str) -> Admin {
-    let url = gateway.api_url();
-    let mut config = Config::new(url.parse().unwrap(), gateway.username(), wanted.into());
-    config.request_timeout = Duration::from_secs(5);
-    Connector::new(config, Some(initial.into()))
-        .connect(&url)
-        .unwrap()
+    admin_at(&gateway.api_url(), Duration::from_secs(5), wanted, initial)
+}
+
+fn admin_at(url: &str, patience: Duration, wanted: &str, initial: &str) -> Admin {
+    let mut config = Config::new(url.parse().unwrap(), "admin", wanted.into());
+    config.request_timeout = patience;
+    Connector::new(config, Some(initial.into())).connect(url).unwrap()
 }
 
 pub(super) fn policy() -> SetupPolicy {
@@ -108,4 +110,27 @@ async fn alarm_forwarding_that_is_off_is_for_a_person() {
     let admin = admin(&gateway, gateway.password(), "another");
     let configuration = admin.configuration().await.unwrap();
     assert_eq!(configuration.alarm_forwarding, Some(false));
+}
+
+#[tokio::test]
+async fn a_login_may_have_cost_a_try_only_if_the_password_was_sent() {
+    let patience = Duration::from_millis(300);
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", mute.local_addr().unwrap());
+    let answer = admin_at(&url, patience, WANTED, "another")
+        .log_in(Credential::Wanted)
+        .await;
+    assert!(matches!(answer, Err(PortError::Throttled { .. })), "{answer:?}");
+
+    let (gateway, _) = start(usual_world()).await;
+    let slow = Operation::ApiFault {
+        fault: ApiFault::Slow { ms: 60_000 },
+        path: None,
+        calls: None,
+    };
+    gateway.control().apply(slow).unwrap();
+    let answer = admin_at(&gateway.api_url(), patience, gateway.password(), "another")
+        .log_in(Credential::Wanted)
+        .await;
+    assert!(matches!(answer, Err(PortError::Unknown { .. })), "{answer:?}");
 }

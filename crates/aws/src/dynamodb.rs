@@ -25,7 +25,9 @@
 //! - No table needs a TTL or another index; an episode outlives its expiry until somebody deletes it. On demand
 //!   billing fits: writes follow the heartbeats.
 //! - Control items in use: `settings` (channels' own settings), `credentials` (the rejected password), `poll`,
-//!   `dispatch` and `freshness` (what people were told), `deaths` (of tasks), `gateway` (where the stack's own is).
+//!   `dispatch` and `freshness` (what people were told), `deaths` (of tasks), `gateway` (where the stack's own is),
+//!   `health` (the ladder), `setup` (tries and restarts), `recover` (images and the replacement), `recover-request`
+//!   (who asks for one).
 //!
 //! # Operations
 //! | table | read | write |

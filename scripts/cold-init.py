@@ -4,8 +4,9 @@
     scripts/cold-init.py target/release/device-poller [...]
 
 Each binary is started RUNS times as Lambda does (an empty environment but for its own), against a Runtime API that only
-accepts the first GET of the next invocation. Shown are the median time, the resident memory at that moment, and the size
-of the binary and of its zip. A first run, which fills the page cache, does not count.
+accepts the first GET of the next invocation. Shown are the median time, between which times the middle half of the runs
+and all of them lie, the medians of the processor's time till then (which a busy machine lengthens least) and of the
+resident memory, and the size of the binary and of its zip. A first run, which fills the page cache, does not count.
 """
 
 import io
@@ -17,7 +18,7 @@ import sys
 import time
 import zipfile
 
-RUNS = 21
+RUNS = 41
 ENVIRONMENT = {
     "AWS_LAMBDA_FUNCTION_NAME": "measured",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
@@ -39,6 +40,15 @@ def resident_kib(pid):
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
+def processor_ms(pid):
+    """Of all threads, as the scheduler counts them (Linux, Documentation/scheduler/sched-stats.rst)."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/schedstat") as schedstat:
+            total += int(schedstat.read().split()[0])
+    return total / 1e6
+
+
 def run(binary, listener):
     environment = ENVIRONMENT | {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:%d" % listener.getsockname()[1]}
     begin = time.perf_counter()
@@ -49,7 +59,7 @@ def run(binary, listener):
         took = time.perf_counter() - begin
         if not asked.startswith(b"GET /2018-06-01/runtime/invocation/next"):
             sys.exit(f"{binary} asked {asked!r}")
-        return took * 1000, resident_kib(process.pid)
+        return took * 1000, processor_ms(process.pid), resident_kib(process.pid)
     finally:
         process.kill()
         process.wait()
@@ -58,17 +68,21 @@ def run(binary, listener):
 def main():
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(30)
-    print("| function | exec to first GET | RSS | binary | zip |\n| --- | --- | --- | --- | --- |")
+    print("| function | exec to first GET | half of the runs | all | processor | RSS | binary | zip |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for binary in sys.argv[1:]:
         runs = [run(binary, listener) for _ in range(RUNS)][1:]
-        took, resident = (statistics.median(values) for values in zip(*runs))
+        took, processor, resident = zip(*runs)
+        lower, median, upper = statistics.quantiles(took, n=4)
+        spread = f"{lower:.1f} to {upper:.1f} | {min(took):.1f} to {max(took):.1f}"
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(binary, "bootstrap")
         sizes = [os.path.getsize(binary), len(packed.getvalue())]
         size, zipped = ("%.1f MB" % (value / 1e6) for value in sizes)
         name = os.path.basename(binary)
-        print(f"| {name} | {took:.1f} ms | {resident / 1024:.1f} MiB | {size} | {zipped} |")
+        busy, memory = statistics.median(processor), statistics.median(resident) / 1024
+        print(f"| {name} | {median:.1f} ms | {spread} | {busy:.1f} ms | {memory:.1f} MiB | {size} | {zipped} |")
 
 
 if __name__ == "__main__":

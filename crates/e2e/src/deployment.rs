@@ -46,6 +46,8 @@ pub(crate) const TABLES: [&str; 4] = [CHANNELS, TASKS, GAPS, CONTROL];
 pub(crate) const POLLER: &str = "DevicePoller";
 pub(crate) const HEALTH_CHECK: &str = "HealthCheck";
 pub(crate) const DISPATCHER: &str = "StreamDispatcher";
+/// Every function the stack has here.
+pub(crate) const FUNCTIONS: [&str; 3] = [POLLER, DISPATCHER, HEALTH_CHECK];
 
 /// The name of whoever has no function's key.
 pub(crate) const RECORDER: &str = "recorder";
@@ -86,7 +88,7 @@ pub(crate) async fn deploy<'a>(bed: &'a Bed, template: &Path, image: &str) -> an
         .hear_alerts()
         .await
         .context("subscribing to the topic")?;
-    for function in [POLLER, DISPATCHER, HEALTH_CHECK] {
+    for function in FUNCTIONS {
         let key = deployment.access_key(function).await?;
         deployment.keys.insert(key, function.to_owned());
     }

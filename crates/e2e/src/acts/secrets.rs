@@ -1,6 +1,6 @@
 //! The gateway's password is where ECS puts it, in its container's environment, and nowhere else.
 
-use crate::deployment::{DISPATCHER, Deployment, HEALTH_CHECK, POLLER, TABLES};
+use crate::deployment::{Deployment, FUNCTIONS, TABLES};
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub(super) async fn are_nowhere(deployment: &Deployment<'_>, began: Timestamp) -
         Value::from(deployment.alerts().await?).to_string(),
     ));
     places.push(("the stack's outputs".to_owned(), deployment.description().await?));
-    for function in [POLLER, DISPATCHER, HEALTH_CHECK] {
+    for function in FUNCTIONS {
         let configuration = deployment.configuration(function).await?;
         places.push((
             format!("the configuration of {function}"),

@@ -5,9 +5,13 @@
 
 mod alarms;
 mod bursts;
+mod edit;
+mod pages;
 
 pub use alarms::{AlarmPolicy, AlarmReport, from_alarms, keep_alarms};
 pub use bursts::{Alarm, Burst, Bursts, KINDS_MAX};
+pub use edit::{CLIENT_ID, EditError, Made, create, delete, end, extend, find, set_preview};
+pub use pages::{CHANNELS_PER_PAGE_MAX, Cursor, EpisodesPage, NotACursor, page};
 
 use crate::channel::Revision;
 use crate::id::ChannelKey;

@@ -7,10 +7,10 @@ use super::status::open;
 use crate::archive::{AnyArchive, history};
 use crate::config::{Config, Options};
 use crate::show;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use domain::coverage::recorded_time;
-use domain::episode::EpisodeOrigin;
-use domain::ports::{ChannelsTable, EpisodesTable, Put};
+use domain::episode::{self, EditError, EpisodeOrigin, Made};
+use domain::ports::{ChannelsTable, EpisodesTable};
 use domain::{ChannelKey, DeviceIndex, Episode, Revision};
 use jiff::Timestamp;
 use local::Sqlite;
@@ -159,39 +159,23 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             create(&config, &table, row).await
         }
         Action::Extend { place, start, to } => {
-            let longer = |row: &mut Episode| match row.end {
-                Some(end) if end < to => {
-                    row.end = Some(to);
-                    Ok(())
-                }
-                Some(end) => bail!("it reaches until {end} already"),
-                None => bail!("it goes on already"),
-            };
-            change(&table, &place.key(), start, longer).await
+            changed(episode::extend(&table, &place.key(), start, to).await)
         }
-        Action::End { place, start, at } => {
-            let end = |row: &mut Episode| {
-                row.end = Some(at);
-                Ok(())
-            };
-            change(&table, &place.key(), start, end).await
-        }
+        Action::End { place, start, at } => changed(episode::end(&table, &place.key(), start, at).await),
         Action::Preview { place, start, output } => {
-            let row = find(&table, &place.key(), start).await?;
+            let row = episode::find(&table, &place.key(), start).await?;
             let archive = AnyArchive::open(&config.archive).await?;
             let taken = preview::write(&archive, &row, Timestamp::now(), &output).await?;
             let Some(taken) = taken else { return Ok(()) };
-            let remember = |row: &mut Episode| {
-                row.preview = Some(taken);
-                Ok(())
-            };
-            change(&table, &row.key, start, remember).await
+            changed(episode::set_preview(&table, &row.key, start, taken).await)
         }
-        Action::Delete { place, start } => {
-            let row = find(&table, &place.key(), start).await?;
-            stored(table.delete_episode(&row.key, start, row.revision).await?)
-        }
+        Action::Delete { place, start } => changed(episode::delete(&table, &place.key(), start).await),
     }
+}
+
+/// What became of an edit; the row is of no interest.
+fn changed<R>(outcome: Result<R, EditError>) -> anyhow::Result<()> {
+    outcome.map(drop).map_err(anyhow::Error::from)
 }
 
 async fn list(
@@ -242,19 +226,8 @@ fn line(row: &Episode) -> Vec<String> {
 
 /// Stores the row first, so that nothing of it goes from then on, and says what there is to keep.
 async fn create(config: &Config, table: &Sqlite, row: Episode) -> anyhow::Result<()> {
-    row.check().context("making the episode")?;
-    if table
-        .put_episode(&row, None)
-        .await
-        .context("storing the episode")?
-        == Put::Stale
-    {
-        bail!(
-            "an episode of {} starts at {} already; extend that one",
-            row.key,
-            row.start
-        );
-    }
+    let made = episode::create(table, row, Timestamp::now()).await;
+    let (Made::New(row) | Made::Already(row)) = made.context("making the episode")?;
     let mut out = std::io::stdout();
     writeln!(out, "kept from {} on: {}", row.start, row.reason)?;
     let until = row.end.unwrap_or_else(Timestamp::now).min(Timestamp::now());
@@ -271,35 +244,6 @@ async fn create(config: &Config, table: &Sqlite, row: Episode) -> anyhow::Result
         )?;
     }
     Ok(())
-}
-
-async fn change(
-    table: &Sqlite,
-    key: &ChannelKey,
-    start: Timestamp,
-    edit: impl FnOnce(&mut Episode) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut row = find(table, key, start).await?;
-    let read = row.revision;
-    edit(&mut row)?;
-    row.revision = read.next();
-    row.check().context("changing the episode")?;
-    stored(table.put_episode(&row, Some(read)).await?)
-}
-
-async fn find(table: &Sqlite, key: &ChannelKey, start: Timestamp) -> anyhow::Result<Episode> {
-    // Those of no length end where they start and overlap nothing that begins there.
-    let rows = table.list_episodes(key, Timestamp::MIN, Timestamp::MAX).await;
-    let rows = rows.with_context(|| format!("reading the episodes of {key}"))?;
-    let found = rows.into_iter().find(|row| row.start == start);
-    found.with_context(|| format!("no episode of {key} starts at {start}"))
-}
-
-fn stored(put: Put) -> anyhow::Result<()> {
-    match put {
-        Put::Written => Ok(()),
-        Put::Stale => bail!("another program changed the episode at the same time; try again"),
-    }
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

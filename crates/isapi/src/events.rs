@@ -4,9 +4,11 @@
 //! its subscription is to be made anew, at the caller's pace. What was missed meanwhile, the next poll sees.
 
 mod event;
+mod listen;
 mod split;
 
 pub use event::{Event, EventKind};
+pub use listen::{Listener, NoStream, RETRY_MAX};
 pub use split::{Part, SplitError, Splitter};
 
 use crate::call::Call;

@@ -11,6 +11,7 @@ pub(crate) use wanted::WantedOptions;
 
 use anyhow::{Context, bail};
 use domain::backfill::BackfillPolicy;
+use domain::coverage::HourPolicy;
 use domain::dispatch::DispatchPolicy;
 use domain::episode::AlarmPolicy;
 use domain::keep::KeepPolicy;
@@ -111,6 +112,10 @@ pub(crate) struct Options {
     /// How often what is past its retention is deleted from the archive [default: 1h].
     #[arg(long, env = "MILLRACE_KEEP_INTERVAL", value_name = "TIME")]
     pub(crate) keep_interval: Option<SignedDuration>,
+    /// How many percent of each hour's wanted time are to be in the archive; people are told when it is less
+    /// [default: 99.9].
+    #[arg(long, env = "MILLRACE_COVERAGE_OBJECTIVE", value_name = "PERCENT")]
+    pub(crate) coverage_objective: Option<f64>,
     /// How often holes are looked for that the devices' own storage may fill, in channels whose settings say
     /// `backfill = true` [default: 1m].
     #[arg(long, env = "MILLRACE_BACKFILL_INTERVAL", value_name = "TIME")]
@@ -167,6 +172,8 @@ pub(crate) struct Config {
     /// How alarms become episodes, if they do.
     pub(crate) alarms: Option<AlarmPolicy>,
     pub(crate) keep_interval: Duration,
+    /// How the last full hour is measured.
+    pub(crate) hour: HourPolicy,
     pub(crate) backfill_interval: Duration,
     pub(crate) backfill: BackfillPolicy,
     /// Settings the file gives to single channels.
@@ -283,6 +290,7 @@ impl Config {
             },
             alarms: alarms(&options)?,
             keep_interval: positive("keep-interval", options.keep_interval, 60 * 60)?,
+            hour: hour(options.coverage_objective)?,
             backfill_interval: positive("backfill-interval", options.backfill_interval, 60)?,
             backfill: backfill(&options)?,
             alert_webhook: options.alert_webhook,
@@ -336,6 +344,7 @@ impl Options {
             alarm_before,
             alarm_after,
             keep_interval,
+            coverage_objective,
             backfill_interval,
             backfill_after,
             backfill_playbacks
@@ -444,6 +453,18 @@ fn backfill(options: &Options) -> anyhow::Result<BackfillPolicy> {
     Ok(policy)
 }
 
+fn hour(objective_percent: Option<f64>) -> anyhow::Result<HourPolicy> {
+    let policy = HourPolicy::default();
+    let objective_percent = objective_percent.unwrap_or(policy.objective_percent);
+    if !(0.0..=100.0).contains(&objective_percent) {
+        bail!("coverage-objective must be 0 to 100 percent");
+    }
+    Ok(HourPolicy {
+        objective_percent,
+        ..policy
+    })
+}
+
 fn positive(name: &str, given: Option<SignedDuration>, default_seconds: i64) -> anyhow::Result<Duration> {
     let time = given.unwrap_or(SignedDuration::from_secs(default_seconds));
     match Duration::try_from(time) {
@@ -508,6 +529,7 @@ mod tests {
             "[recording]\nsegment = 5",
             "poll-interval = '0s'",
             "alarm-keep = '-1d'",
+            "coverage-objective = 101.0",
             "alarm-before = '2h'",
             "backfill-playbacks = 0",
             "password = 'x'",

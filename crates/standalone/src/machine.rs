@@ -10,6 +10,7 @@ use crate::processes::Processes;
 use anyhow::Context;
 use domain::ChannelKey;
 use domain::backfill;
+use domain::coverage::{HourReport, measure_hour};
 use domain::dispatch::{self, dispatch};
 use domain::keep::{self, Mode, keep};
 use domain::poll::{self, poll};
@@ -114,6 +115,20 @@ impl Machine {
         events::follow_for_ever(&self.gateway, &self.table, self.config.alarms.as_ref(), look).await;
     }
 
+    /// Measures the last full hour at twenty past every hour, for ever.
+    pub(crate) async fn measure_for_ever(&self, told: impl Fn(&HourReport)) {
+        loop {
+            sleep(until_twenty_past(Timestamp::now())).await;
+            match AnyArchive::open(&self.config.archive).await {
+                Ok(archive) => {
+                    let (policy, table, alerts) = (&self.config.hour, &self.table, &self.alerts);
+                    told(&measure_hour(policy, &archive, table, alerts, Timestamp::now).await);
+                }
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the hour cannot be measured"),
+            }
+        }
+    }
+
     /// Deletes what is past its retention, for ever.
     pub(crate) async fn keep_for_ever(&self, told: impl Fn(&keep::Report)) {
         let policy = self.config.keep();
@@ -198,6 +213,13 @@ impl Machine {
             sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+/// To the next time that it is twenty past the hour: the hour before has settled then.
+fn until_twenty_past(now: Timestamp) -> Duration {
+    const HOUR_SECONDS: i64 = 60 * 60;
+    let past = (now.as_second() - 20 * 60).rem_euclid(HOUR_SECONDS);
+    Duration::from_secs((HOUR_SECONDS - past).unsigned_abs())
 }
 
 /// Between an event and the poll it asks for.

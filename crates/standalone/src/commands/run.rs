@@ -3,6 +3,7 @@
 use crate::config::{Config, Options};
 use crate::instance::Instance;
 use crate::machine::Machine;
+use domain::coverage::HourReport;
 use domain::{backfill, dispatch, keep, poll};
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -23,6 +24,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         () = machine.dispatch_for_ever(log_dispatch) => {}
         () = machine.follow_events_for_ever() => {}
         () = machine.keep_for_ever(log_keep) => {}
+        () = machine.measure_for_ever(log_hour) => {}
         () = machine.backfill_for_ever(log_backfill) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -121,6 +123,18 @@ fn log_dispatch(report: &dispatch::Report) {
             ?failed,
             "dispatched"
         );
+    }
+}
+
+fn log_hour(report: &HourReport) {
+    let HourReport {
+        from, percent, below, ..
+    } = report;
+    if let Some(failure) = &report.failure {
+        tracing::warn!(failure, "nobody can tell how much of the hour was recorded");
+    } else if let Some(percent) = percent {
+        let channels = report.channels.len();
+        tracing::info!(%from, percent, channels, below, failed = ?report.failed, "an hour of coverage");
     }
 }
 

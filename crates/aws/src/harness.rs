@@ -10,6 +10,7 @@
 
 #[cfg(feature = "s3")]
 mod bucket;
+mod calls;
 mod emulator;
 #[cfg(feature = "ec2")]
 mod machines;
@@ -20,6 +21,7 @@ mod tables;
 
 #[cfg(feature = "s3")]
 pub use bucket::{create_bucket, s3_client};
+pub use calls::{Calls, counted};
 pub use emulator::{Emulator, sdk_config};
 #[cfg(feature = "ec2")]
 pub use machines::{Site, create_site};

@@ -1,4 +1,4 @@
-//! Alerts as messages to an SNS topic, from where people have them by e-mail or chat, and programs by queue.
+//! Messages to an SNS topic: alerts, which people have from there by e-mail or chat, and words between programs.
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
@@ -29,6 +29,20 @@ impl Topic {
             client: Client::new(sdk),
             arn: arn.into(),
         }
+    }
+}
+
+impl Topic {
+    /// Sends `message` to the programs that have subscribed.
+    ///
+    /// # Errors
+    /// [`PortError`], as for every call.
+    pub async fn publish(&self, message: &str) -> Result<(), PortError> {
+        let call = self.client.publish().topic_arn(&self.arn).message(message);
+        let doing = || format!("publishing to {}", self.arn);
+        let published = call.send().await;
+        published.map_err(|error| crate::error::failed(error, doing()))?;
+        Ok(())
     }
 }
 

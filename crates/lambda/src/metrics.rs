@@ -29,6 +29,13 @@
 //! | `RecoverySeconds`, `DrillSeconds` | Seconds | snapshot-recovery | when one succeeded: from the first symptom (a drill: from its request) to the new gateway's answer |
 //! | `RecoveryImageAgeSeconds`, `DrillImageAgeSeconds` | Seconds | snapshot-recovery | when one succeeded: how old the image was; what was configured since is lost |
 //! | `DevicesLost` | Count | snapshot-recovery | when a replacement ended: wanted devices the new gateway does not know |
+//! | `CoveragePercent` | Percent | archive-keeper | how much of what was wanted in the last full hour is in the archive; absent when nothing was wanted or known |
+//! | `ChannelsBelowObjective` | Count | archive-keeper | channels with less of it than the objective; absent like it |
+//! | `CoverageUnknown` | Count | archive-keeper | channels of which it could not be known, and 1 for all |
+//! | `ObjectsDeleted` | Count | archive-keeper | segments and stills past their retention that went |
+//! | `KeepFailed` | Count | archive-keeper | channels of which what should go could not, and 1 for a run that could not begin |
+//! | `AlarmEpisodes` | Count | event-listener | episodes that alarms began |
+//! | `EventsRefused` | Count | event-listener | 1 when the gateway refused its event stream, else 0 |
 //!
 //! Wanted and recorded are absent from a run that could not observe: an alarm treats missing data as its state before,
 //! and `Failed` tells. All are in the namespace `Millrace` with the single dimension `Stack`.
@@ -44,7 +51,7 @@ pub const NAMESPACE: &str = "Millrace";
 const DIMENSION: &str = "Stack";
 
 /// Longer lists in a report are cut: a log event has a limit, and nobody reads the rest.
-const LIST_MAX: usize = 50;
+pub const LIST_MAX: usize = 50;
 
 /// A metric's CloudWatch unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,6 +62,8 @@ pub enum Unit {
     Seconds,
     /// Milliseconds.
     Milliseconds,
+    /// Of a hundred.
+    Percent,
 }
 
 /// The metrics of one invocation, by name.

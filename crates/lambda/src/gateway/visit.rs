@@ -5,6 +5,7 @@ use domain::Device;
 use domain::credentials::{self, Rejection};
 use domain::id::{ChannelKey, DeviceIndex};
 use domain::ports::{ControlTable, Gateway, GatewayChannel, PortError};
+use isapi::events::{EventError, NoStream, Subscription};
 use isapi::{Client, IsapiError, Method, StreamType, Traffic};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
@@ -50,6 +51,22 @@ impl<T: ControlTable> Door<T> {
 }
 
 impl<T: ControlTable> Visit<'_, T> {
+    /// Subscribes to the gateway's events. The stream outlives the visit.
+    ///
+    /// # Errors
+    /// [`NoStream`].
+    pub async fn subscribe(&self) -> Result<Subscription, NoStream> {
+        // What is wrong with the password is for the visit to remember, the rest for who listens.
+        let subscribe = |client: Client| async move {
+            match client.subscribe().await {
+                Err(EventError::Call(error)) => Err(error),
+                answer => Ok(answer),
+            }
+        };
+        let answer = self.ask("subscribing to the gateway's events", subscribe).await?;
+        Ok(answer?)
+    }
+
     /// The client, if its password may be tried.
     async fn enter(&self) -> Result<Entered, PortError> {
         let mut entered = self.entered.lock().await;

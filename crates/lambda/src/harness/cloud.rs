@@ -58,6 +58,11 @@ impl Cloud {
         emulator.into_iter().chain(stack).collect()
     }
 
+    /// What clients of the emulator are made from.
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
     /// The name of the parameter that holds the gateway's password.
     pub fn parameter(&self) -> String {
         format!("/{}/password", self.stack)

@@ -14,7 +14,7 @@ const STACK: &str = "crates/lambda/src/options.rs";
 const GATEWAY: &str = "crates/lambda/src/gateway.rs";
 const LOGIN: &str = "crates/lambda/src/gateway/login.rs";
 
-const FUNCTIONS: [Function; 4] = [
+const FUNCTIONS: [Function; 7] = [
     Function {
         id: "DevicePoller",
         sources: &["functions/device-poller/src", STACK, GATEWAY, LOGIN],
@@ -30,6 +30,18 @@ const FUNCTIONS: [Function; 4] = [
     Function {
         id: "SnapshotRecovery",
         sources: &["functions/snapshot-recovery/src", STACK, LOGIN],
+    },
+    Function {
+        id: "ArchiveKeeper",
+        sources: &["functions/archive-keeper/src", STACK],
+    },
+    Function {
+        id: "EpisodesApi",
+        sources: &["functions/episodes-api/src", STACK],
+    },
+    Function {
+        id: "EventListener",
+        sources: &["functions/event-listener/src", STACK, GATEWAY, LOGIN],
     },
 ];
 

@@ -253,3 +253,42 @@ fn no_alarm_is_shorter_than_what_it_watches() {
         );
     }
 }
+
+#[test]
+fn who_listens_is_taken_over_before_it_ends() {
+    let template = template();
+    let listener = template.at("/Resources/EventListener/Properties");
+    let kept = constant("functions/event-listener/src/main.rs", "FOR_THE_LAST_STORE");
+    let listens = seconds(&listener["Timeout"]) - kept;
+    let schedule = listener["Events"]["Always"]["Properties"]["Schedule"].as_str();
+    let next: SignedDuration = schedule
+        .and_then(|rate| rate.strip_prefix("rate(")?.strip_suffix(')')?.parse().ok())
+        .expect("it is started at a rate");
+    // A start of a function takes some seconds, and EventBridge is some late.
+    assert!(
+        next + SignedDuration::from_secs(30) <= listens,
+        "nobody listens in between"
+    );
+}
+
+#[test]
+fn a_keep_run_ends_before_lambda_ends_it() {
+    let config = source("functions/archive-keeper/src/config.rs");
+    let kept = between(
+        &config,
+        "const FOR_THE_LAST_PAGE: SignedDuration = SignedDuration::from_secs(",
+        ")",
+    );
+    let kept = kept.first().and_then(|seconds| seconds.parse().ok());
+    let kept = SignedDuration::from_secs(kept.expect("it keeps some seconds"));
+    assert!(
+        longest_aws_call() * 3 < kept,
+        "a page may last longer than what is kept for it"
+    );
+    let timeout = seconds(template().at("/Resources/ArchiveKeeper/Properties/Timeout"));
+    let measures = domain::coverage::HourPolicy::default().run_max;
+    assert!(
+        measures + longest_aws_call() + kept < timeout,
+        "no time is left to keep anything"
+    );
+}

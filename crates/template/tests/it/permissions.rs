@@ -22,6 +22,7 @@ struct Program {
 const ARCHIVE: &str = "Archive/*";
 const BY_TASK: &str = "Tasks/index/taskARN-index";
 const BY_END: &str = "Gaps/index/end-index";
+const EPISODES_BY_END: &str = "Episodes/index/end-index";
 const ONE_TASK: &str = "ecs task/Cluster/*";
 const PASSWORD: &str = "ssm parameterGatewayPasswordParameter";
 const INITIAL_PASSWORD: &str = "ssm parameterGatewayInitialPasswordParameter";
@@ -32,7 +33,7 @@ const MACHINE_IMAGES: &str = "ec2 image/*";
 const SNAPSHOTS: &str = "ec2 snapshot/*";
 const ELASTIC_IP: &str = "ec2 elastic-ip/Address";
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 8] = [
     Program {
         role: "DevicePollerRole",
         manifest: "functions/device-poller/Cargo.toml",
@@ -118,6 +119,41 @@ const PROGRAMS: [Program; 5] = [
             ("ec2:DisassociateAddress", &[ELASTIC_IP, INTERFACES]),
             ("ec2:DeregisterImage", &[MACHINE_IMAGES]),
             ("ec2:DeleteSnapshot", &[SNAPSHOTS]),
+        ],
+    },
+    Program {
+        role: "ArchiveKeeperRole",
+        manifest: "functions/archive-keeper/Cargo.toml",
+        grants: &[
+            ("dynamodb:Scan", &["Channels"]),
+            ("dynamodb:Query", &[BY_END, EPISODES_BY_END]),
+            ("dynamodb:DeleteItem", &["Episodes"]),
+            ("dynamodb:GetItem", &["Control"]),
+            ("dynamodb:UpdateItem", &["Control"]),
+            ("s3:ListBucket", &["Archive"]),
+            ("s3:DeleteObject", &[ARCHIVE]),
+            ("sns:Publish", &["AlertsTopic"]),
+        ],
+    },
+    Program {
+        role: "EpisodesApiRole",
+        manifest: "functions/episodes-api/Cargo.toml",
+        grants: &[
+            ("dynamodb:Scan", &["Channels"]),
+            ("dynamodb:Query", &[EPISODES_BY_END]),
+            ("dynamodb:UpdateItem", &["Episodes"]),
+            ("dynamodb:DeleteItem", &["Episodes"]),
+        ],
+    },
+    Program {
+        role: "EventListenerRole",
+        manifest: "functions/event-listener/Cargo.toml",
+        grants: &[
+            ("dynamodb:Query", &[EPISODES_BY_END]),
+            ("dynamodb:UpdateItem", &["Episodes", "Control"]),
+            ("dynamodb:GetItem", &["Control"]),
+            ("ssm:GetParameter", &[PASSWORD]),
+            ("sns:Publish", &["PollTopic"]),
         ],
     },
     Program {

@@ -46,8 +46,18 @@ pub(crate) const TABLES: [&str; 4] = [CHANNELS, TASKS, GAPS, CONTROL];
 pub(crate) const POLLER: &str = "DevicePoller";
 pub(crate) const HEALTH_CHECK: &str = "HealthCheck";
 pub(crate) const DISPATCHER: &str = "StreamDispatcher";
+const ARCHIVE_KEEPER: &str = "ArchiveKeeper";
+const EPISODES_API: &str = "EpisodesApi";
+const EVENT_LISTENER: &str = "EventListener";
 /// Every function the stack has here.
-pub(crate) const FUNCTIONS: [&str; 3] = [POLLER, DISPATCHER, HEALTH_CHECK];
+pub(crate) const FUNCTIONS: [&str; 6] = [
+    POLLER,
+    DISPATCHER,
+    HEALTH_CHECK,
+    ARCHIVE_KEEPER,
+    EPISODES_API,
+    EVENT_LISTENER,
+];
 
 /// The name of whoever has no function's key.
 pub(crate) const RECORDER: &str = "recorder";

@@ -208,6 +208,11 @@ impl Authenticator {
         self.state().reject(identity, rejection)
     }
 
+    /// The rejection that every call fails with now.
+    pub(crate) fn refusal(&self) -> Option<IsapiError> {
+        self.state().check().err()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves no half-written state: every change here is a single assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

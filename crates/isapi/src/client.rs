@@ -85,6 +85,11 @@ impl Client {
             .set_credentials(username.into(), password);
     }
 
+    /// What the gateway said of the credentials when it refused them; every call fails with it until they are changed.
+    pub fn refusal(&self) -> Option<IsapiError> {
+        self.inner.authenticator.refusal()
+    }
+
     /// Whether the gateway was given anything to judge the credentials by.
     pub(crate) fn has_answered(&self) -> bool {
         self.inner.authenticator.has_answered()

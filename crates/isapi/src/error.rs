@@ -2,8 +2,9 @@
 
 use crate::lists::InconsistentList;
 use crate::parse::Malformed;
+use domain::credentials::Rejection;
 use domain::ports::PortError;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 
 /// Why a call failed. `request` is the method and path; no variant ever holds a secret or a query.
@@ -148,7 +149,42 @@ pub enum IsapiError {
 /// `subStatusCode` of a playback for which the device has no file (vendor's developer guide V1.8.0).
 const NO_RECORDING: &str = "taskNoRecFile";
 
+/// An account that is locked for an unknown time is left alone this long.
+const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(30);
+
 impl IsapiError {
+    /// What everybody should know of it, if it says that our user and password were refused to the program `by`, which
+    /// may know its password's `version`.
+    pub fn rejection(&self, by: &str, version: Option<u64>, now: Timestamp) -> Option<Rejection> {
+        let locked_until = match self {
+            Self::CredentialsRejected { .. } => None,
+            Self::Locked { locked_for, .. } => {
+                let end = now.saturating_add(locked_for.unwrap_or(LOCKED_FOR));
+                Some(end.unwrap_or(Timestamp::MAX))
+            }
+            Self::Unreachable { .. }
+            | Self::Broken { .. }
+            | Self::TimedOut { .. }
+            | Self::TooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::Inconsistent { .. }
+            | Self::Failed { .. }
+            | Self::NoSuchDevice { .. }
+            | Self::ChallengedAgain { .. }
+            | Self::Busy { .. }
+            | Self::NoUsableChallenge { .. }
+            | Self::Certificate { .. }
+            | Self::Refused { .. }
+            | Self::NoTrack { .. } => return None,
+        };
+        Some(Rejection {
+            version,
+            since: now,
+            by: by.to_owned(),
+            locked_until,
+        })
+    }
+
     /// Whether the device was reached and says that it recorded nothing there: an answer, and not a failure.
     pub fn says_no_recording(&self) -> bool {
         let status = match self {

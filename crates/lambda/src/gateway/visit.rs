@@ -7,12 +7,9 @@ use domain::id::{ChannelKey, DeviceIndex};
 use domain::ports::{ControlTable, Gateway, GatewayChannel, PortError};
 use isapi::events::{EventError, NoStream, Subscription};
 use isapi::{Client, IsapiError, Method, StreamType, Traffic};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
-
-/// An account that is locked for an unknown time is left alone this long.
-const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 /// One invocation's visit: it enters on its first call, and after `until` every call fails, so that what was learnt
 /// before can still be written.
@@ -151,34 +148,10 @@ impl<T: ControlTable> Visit<'_, T> {
 
     /// Remembers that our user and password were refused, if that is what the error says.
     async fn remember(&self, error: &IsapiError, version: u64) -> Result<(), PortError> {
-        let locked_until = match error {
-            IsapiError::CredentialsRejected { .. } => None,
-            IsapiError::Locked { locked_for, .. } => {
-                let end = self.now.saturating_add(locked_for.unwrap_or(LOCKED_FOR));
-                Some(end.unwrap_or(Timestamp::MAX))
-            }
-            IsapiError::Unreachable { .. }
-            | IsapiError::Broken { .. }
-            | IsapiError::TimedOut { .. }
-            | IsapiError::TooLarge { .. }
-            | IsapiError::Malformed { .. }
-            | IsapiError::Inconsistent { .. }
-            | IsapiError::Failed { .. }
-            | IsapiError::NoSuchDevice { .. }
-            | IsapiError::ChallengedAgain { .. }
-            | IsapiError::Busy { .. }
-            | IsapiError::NoUsableChallenge { .. }
-            | IsapiError::Certificate { .. }
-            | IsapiError::Refused { .. }
-            | IsapiError::NoTrack { .. } => return Ok(()),
-        };
-        let rejection = Rejection {
-            version: Some(version),
-            since: self.now,
-            by: self.by.to_owned(),
-            locked_until,
-        };
-        credentials::reject(&self.door.table, &rejection).await
+        match error.rejection(self.by, Some(version), self.now) {
+            Some(rejection) => credentials::reject(&self.door.table, &rejection).await,
+            None => Ok(()),
+        }
     }
 
     async fn in_time<R>(&self, doing: &str, call: impl Future<Output = R>) -> Result<R, PortError> {

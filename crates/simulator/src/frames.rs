@@ -19,7 +19,7 @@ pub struct ReadFrame {
     pub pts_ms: i64,
 }
 
-/// Decodes all video of a file, in the order in which it is shown. Blocks while ffmpeg decodes.
+/// Decodes all video of a file, in the order in which it is shown. What its edit list leaves out is only decoded. Blocks while ffmpeg decodes.
 ///
 /// # Errors
 /// When ffmpeg is missing, or the file is unreadable, cut off or damaged in any way ffmpeg notices.
@@ -37,7 +37,12 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<ReadFrame>> {
     );
     let frames = finished.output.into_iter().zip(times);
     Ok(frames
-        .map(|(index, pts_ms)| ReadFrame { index, pts_ms })
+        .filter_map(|(index, pts_ms)| {
+            Some(ReadFrame {
+                index,
+                pts_ms: pts_ms?,
+            })
+        })
         .collect())
 }
 
@@ -91,8 +96,9 @@ fn read_indexes(stdout: &mut impl Read) -> anyhow::Result<Vec<Option<u32>>> {
     }
 }
 
-/// Reads the `framecrc` lines: `#tb 0: 1/12800` once, then `stream, dts, pts, duration, size, checksum`.
-fn read_times(log: &str) -> anyhow::Result<Vec<i64>> {
+/// Reads the `framecrc` lines: `#tb 0: 1/12800` once, then `stream, dts, pts, duration, size, checksum`. A picture before
+/// the file's time line has no time: of a fragmented file, ffmpeg decodes what the edit list leaves out.
+fn read_times(log: &str) -> anyhow::Result<Vec<Option<i64>>> {
     let mut time_base = None;
     let mut times = Vec::new();
     for line in log.lines() {
@@ -102,7 +108,8 @@ fn read_times(log: &str) -> anyhow::Result<Vec<i64>> {
             let pts: i128 = pts.trim().parse().context("an unreadable time")?;
             let (numerator, denominator) = time_base.context("a time before its time base")?;
             let ms = (pts * 1_000 * numerator * 2 + denominator).div_euclid(denominator * 2);
-            times.push(i64::try_from(ms).context("a time out of range")?);
+            let ms = i64::try_from(ms).context("a time out of range")?;
+            times.push((pts >= 0).then_some(ms));
         } else if !line.starts_with('#') {
             bail!("ffmpeg complains: {line}");
         }
@@ -135,7 +142,13 @@ mod tests {
     fn times_are_milliseconds_whatever_the_time_base() {
         let log =
             "#software: Lavf59\n#tb 0: 1/90000\n0,  0,  0, 1, 3072, 0x1\n0,  3600,  3645, 1, 3072, 0x2\n";
-        assert_eq!(read_times(log).unwrap(), [0, 41]);
+        assert_eq!(read_times(log).unwrap(), [Some(0), Some(41)]);
+    }
+
+    #[test]
+    fn what_is_before_the_files_time_line_is_not_shown() {
+        let log = "#tb 0: 1/90000\n0, -1, -1, 1, 3072, 0x1\n0, 0, 0, 1, 3072, 0x2\n";
+        assert_eq!(read_times(log).unwrap(), [None, Some(0)]);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! ```
 //! The one idea: **frames are recognised, not dated.** The device's clock is not ours, so a playback begins before the
 //! hole; a frame that the archive has already tells exactly how the two clocks compare, and where the hole begins and
-//! ends. So no frame is stored twice and none is put at a wrong time.
+//! ends. So no frame is shown twice and none is put at a wrong time. What is fetched begins with the first frame that is
+//! missing; the frames it needs to be decoded are stored before it and not shown (`Segmenter::lead_in`).
 
 mod dating;
 mod footprint;

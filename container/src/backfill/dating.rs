@@ -3,12 +3,16 @@
 //! - Frames are held back until one is recognised: then *our time = media time + offset*.
 //! - Without anything to recognise, or when nothing was recognised before the hole, the device's own clock has to do:
 //!   what its sender reports say if that is near what was asked for, else the time that was asked for.
-//! - What is kept begins with the first key frame that the archive does not have, and ends where the archive goes on,
+//! - What is kept begins with the first picture that the archive does not have, and ends where the archive goes on,
 //!   or, if the hole goes on, before the first key frame after what was asked for.
+//! - The first picture may be one that needs others to be decoded: those since its key frame are its *lead-in*. Where
+//!   nothing is recognised, or the pictures are to be encoded anew, it is a key frame.
 
 use super::footprint::{Footprint, Nal, mark};
 use crate::media::frame::{Frame, MediaTime, Track};
+use crate::media::segmenter::LEAD_IN_MAX;
 use domain::ports::Playback;
+use domain::settings::Video;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 
@@ -18,6 +22,8 @@ const TOLERANCE: SignedDuration = SignedDuration::from_millis(20);
 const REPORT_NEAR: SignedDuration = SignedDuration::from_mins(1);
 /// For so long, on the media's clock, a sender report is waited for.
 const REPORT_WITHIN: SignedDuration = SignedDuration::from_secs(1);
+/// Pictures are further apart than this (up to 200 a second), and a picture that is seen again is nearer to itself.
+const APART: SignedDuration = SignedDuration::from_millis(5);
 /// Frames held back at most: some seconds of pictures and sound at any rate.
 const HELD_MAX: usize = 4_096;
 
@@ -31,9 +37,13 @@ pub(super) struct Dating {
     missing_from: Timestamp,
     missing_to: Timestamp,
     goes_on: bool,
+    /// Pictures are stored as they come.
+    is_copy: bool,
     /// Our clock minus the media's, and how it is known.
     offset: Option<SignedDuration>,
     recognised: bool,
+    /// The pictures since the last key frame, while nothing is kept yet.
+    lead_in: Vec<Frame>,
     /// The device's clock minus the media's, by its sender reports.
     reported: Option<SignedDuration>,
     held: VecDeque<Frame>,
@@ -53,8 +63,10 @@ impl Dating {
             missing_from: playback.missing.start,
             missing_to: playback.missing.end,
             goes_on: playback.goes_on,
+            is_copy: playback.settings.video == Video::Copy,
             offset: None,
             recognised: false,
+            lead_in: Vec::new(),
             reported: None,
             held: VecDeque::new(),
             ready: VecDeque::new(),
@@ -66,6 +78,7 @@ impl Dating {
     /// The stream is encoded like this from now on.
     pub(super) fn encoded(&mut self, nal: Nal) {
         self.nal = nal;
+        self.lead_in.clear();
     }
 
     /// What the device says the time was.
@@ -111,6 +124,11 @@ impl Dating {
     /// The next frame that fills the hole; it says that it arrived when, by our clock, it was taken.
     pub(super) fn next_frame(&mut self) -> Option<Frame> {
         self.ready.pop_front()
+    }
+
+    /// What must be decoded before the first frame that is kept, from a key frame on; asked for when there is one.
+    pub(super) fn take_lead_in(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.lead_in)
     }
 
     /// Whether all that is missing has come.
@@ -176,16 +194,46 @@ impl Dating {
 
     fn judge_picture(&mut self, frame: &Frame, time: Timestamp) {
         let mark = mark(self.nal, &frame.data);
-        let is_past_start = time.duration_since(self.missing_from) >= -TOLERANCE;
         let is_past_end = time.duration_since(self.missing_to) >= -TOLERANCE;
         if !self.is_filling {
-            self.is_filling = frame.key && is_past_start && !self.before.has(mark, time);
+            if frame.key {
+                self.lead_in.clear();
+            }
+            self.is_filling = self.begins(frame, mark, time);
+            if !self.is_filling && self.is_copy {
+                self.note_lead_in(frame);
+            }
         }
         self.is_over = if self.goes_on {
             is_past_end && frame.key
         } else {
             is_past_end || (frame.key && self.after.has(mark, time))
         };
+    }
+}
+
+impl Dating {
+    /// Whether a picture is the first that is kept.
+    fn begins(&self, frame: &Frame, mark: u64, time: Timestamp) -> bool {
+        if time.duration_since(self.missing_from) < -TOLERANCE {
+            return false;
+        }
+        if frame.key {
+            return !self.before.has(mark, time);
+        }
+        // Pictures of a scene without motion are alike, so that times tell what follows; they are exact by now.
+        let follows = |last: Timestamp| time.duration_since(last) > APART;
+        self.recognised && !self.lead_in.is_empty() && self.before.last().is_some_and(follows)
+    }
+
+    /// Notes a picture that the first one kept may need.
+    fn note_lead_in(&mut self, frame: &Frame) {
+        let is_decodable = frame.key || !self.lead_in.is_empty();
+        if self.lead_in.len() == LEAD_IN_MAX {
+            self.lead_in.clear();
+        } else if is_decodable {
+            self.lead_in.push(frame.clone());
+        }
     }
 }
 

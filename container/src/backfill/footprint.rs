@@ -1,6 +1,7 @@
 //! The pictures of a segment in the archive, to recognise them in a playback.
 
 use crate::media::demux::{Demuxer, Item};
+use crate::media::frame::MediaTime;
 use crate::media::mux::VIDEO_TRACK;
 use domain::SegmentKey;
 use domain::ports::ArchiveRead;
@@ -88,15 +89,21 @@ impl Footprint {
         }
         let mut footprint = Self::default();
         let mut nal = Nal::H264;
+        let mut hidden = 0;
         while let Some(item) = demuxer.take() {
             match item {
                 Item::Tracks(tracks) => {
                     let is_h264 = tracks.iter().any(|track| matches!(track.entry, Codec::Avc1(_)));
                     nal = if is_h264 { Nal::H264 } else { Nal::H265 };
+                    hidden = tracks.first().map_or(0, |video| i64::from(video.lead_in));
                 }
                 Item::Sample(access) if access.track == VIDEO_TRACK => {
-                    let at = start.saturating_add(access.time.since_start()).unwrap_or(start);
-                    footprint.add(mark(nal, &access.data), at);
+                    let shown = MediaTime::new(access.time.ticks - hidden, access.time.rate);
+                    // A lead-in repeats pictures of the segment before.
+                    if shown.ticks >= 0 {
+                        let at = start.saturating_add(shown.since_start()).unwrap_or(start);
+                        footprint.add(mark(nal, &access.data), at);
+                    }
                 }
                 Item::Sample(_) => {}
             }
@@ -111,6 +118,11 @@ impl Footprint {
     /// Whether nothing can be recognised by it.
     pub(super) fn is_empty(&self) -> bool {
         self.shown.is_empty()
+    }
+
+    /// When the last picture is shown.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.shown.values().flatten().max().copied()
     }
 
     /// When a picture is shown, if it can be no other: pictures of a scene without motion may be alike.
@@ -133,6 +145,55 @@ impl Footprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::mux::{self, Run, Sample, TrackSpec};
+    use mp4_atom::{Avc1, Avcc, Visual};
+    use std::num::NonZeroU32;
+
+    /// A segment of pictures a second apart, so many of which are its lead-in, and what each is recognised by.
+    fn segment(pictures: u8, lead_in: u32) -> (Vec<u8>, Vec<u64>) {
+        let video = TrackSpec {
+            id: VIDEO_TRACK,
+            timescale: NonZeroU32::MIN,
+            entry: Codec::Avc1(Avc1 {
+                visual: Visual::default(),
+                avcc: Avcc::new(&[0x67, 0x64, 0, 0x1F], &[0x68]).unwrap(),
+                btrt: None,
+                colr: None,
+                pasp: None,
+                taic: None,
+                fiel: None,
+                spatial: None,
+            }),
+            lead_in,
+        };
+        let (header, _) = mux::header(&[video], 0).unwrap();
+        let data: Vec<Vec<u8>> = (0..pictures).map(|picture| unit(&[0x65, picture])).collect();
+        let sample = |data: &Vec<u8>| Sample {
+            data: data.clone().into(),
+            duration: 1,
+            offset: 0,
+            key: true,
+        };
+        let samples = data.iter().map(sample).collect();
+        let run = Run {
+            track: VIDEO_TRACK,
+            decode_time: 0,
+            samples,
+        };
+        let fragment = mux::fragment(1, &[run]).unwrap().concat();
+        let marks = data.iter().map(|data| mark(Nal::H264, data)).collect();
+        ([header.to_vec(), fragment].concat(), marks)
+    }
+
+    #[test]
+    fn a_lead_in_belongs_to_the_segment_before() {
+        let (bytes, marks) = segment(5, 2);
+        let footprint = Footprint::of(&bytes, Timestamp::UNIX_EPOCH);
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let seen: Vec<_> = marks.iter().map(|mark| footprint.only(*mark)).collect();
+        assert_eq!(seen, [None, None, at(0), at(1), at(2)]);
+        assert_eq!(footprint.last(), at(2));
+    }
 
     fn unit(bytes: &[u8]) -> Vec<u8> {
         let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();

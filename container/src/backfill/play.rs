@@ -143,6 +143,7 @@ impl Reel {
                 return Ok(());
             };
             self.pipeline.begin(params).await?;
+            self.pipeline.lead_in(self.dating.take_lead_in());
         }
         self.pipeline.push(frame).await
     }

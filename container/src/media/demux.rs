@@ -4,7 +4,7 @@
 //! nothing larger than [`BOX_MAX`] is kept.
 
 use crate::media::frame::MediaTime;
-use crate::media::mux::TrackSpec;
+use crate::media::mux::{TrackSpec, lead_in};
 use bytes::{Buf, Bytes, BytesMut};
 use mp4_atom::{Atom, DecodeAtom, DecodeMaybe, Header, Mdat, Moof, Moov, Traf, Trex};
 use std::collections::{BTreeMap, VecDeque};
@@ -50,7 +50,7 @@ pub enum Item {
 pub struct Access {
     /// Its `track_ID`.
     pub track: u32,
-    /// When it is presented.
+    /// When it is presented, before any edit list: a [`TrackSpec::lead_in`] counts.
     pub time: MediaTime,
     /// Until the next is decoded, in ticks.
     pub duration: u32,
@@ -145,6 +145,7 @@ impl Demuxer {
             let id = trak.tkhd.track_id;
             let timescale = NonZeroU32::new(trak.mdia.mdhd.timescale)
                 .ok_or(DemuxError::Fragment("a track without time scale"))?;
+            let lead_in = lead_in(&trak);
             let entry = trak
                 .mdia
                 .minf
@@ -164,7 +165,12 @@ impl Demuxer {
                 next: 0,
             };
             self.tracks.insert(id, state);
-            specs.push(TrackSpec { id, timescale, entry });
+            specs.push(TrackSpec {
+                id,
+                timescale,
+                entry,
+                lead_in,
+            });
         }
         self.ready.push_back(Item::Tracks(specs));
         Ok(())

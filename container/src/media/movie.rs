@@ -27,6 +27,8 @@ pub struct Movie {
     sequence: u32,
     pieces: Vec<Piece>,
     size_bytes: u64,
+    /// Ticks of the lead-in that are still to leave.
+    lead_in: u64,
 }
 
 /// Samples of a track that wait for their fragment.
@@ -59,6 +61,7 @@ impl Movie {
         audio: Option<TrackSpec>,
         index_entries: u16,
     ) -> Result<(Self, Bytes), MuxError> {
+        let lead_in = u64::from(video.lead_in);
         let pending = Pending::new(VIDEO_TRACK, video.timescale);
         let pending_audio = audio
             .as_ref()
@@ -72,6 +75,7 @@ impl Movie {
             sequence: 0,
             pieces: Vec::new(),
             size_bytes: bytes.len() as u64,
+            lead_in,
         };
         Ok((movie, bytes))
     }
@@ -131,7 +135,7 @@ impl Movie {
 
     fn fragment(&mut self) -> Result<Vec<Bytes>, MuxError> {
         let key = self.video.samples.first().is_some_and(|sample| sample.key);
-        let duration = self.video.duration();
+        let duration = self.shown_duration();
         let runs: Vec<Run> = [self.video.take(), self.audio.as_mut().and_then(Pending::take)]
             .into_iter()
             .flatten()
@@ -145,6 +149,14 @@ impl Movie {
         self.size_bytes += size;
         self.pieces.push(Piece { size, duration, key });
         Ok(chunks)
+    }
+
+    /// How long the pictures that leave next are shown.
+    fn shown_duration(&mut self) -> u64 {
+        let duration = self.video.duration();
+        let hidden = self.lead_in.min(duration);
+        self.lead_in -= hidden;
+        duration - hidden
     }
 }
 

@@ -9,9 +9,9 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Atom, BufMut, Codec, Dinf, Dref, DrefEntry, Encode, FourCC, Ftyp, Hdlr, Mdat, Mdhd, Mdia, Mehd, Mfhd,
-    Minf, Moof, Moov, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun,
-    TrunEntry, TrunSamples, Url, Vmhd,
+    Atom, BufMut, Codec, Dinf, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode, FourCC, Ftyp, Hdlr, Mdat,
+    Mdhd, Mdia, Mehd, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf,
+    Trak, Trex, Trun, TrunEntry, TrunSamples, Url, Vmhd,
 };
 use std::num::NonZeroU32;
 
@@ -50,6 +50,8 @@ pub struct TrackSpec {
     pub timescale: NonZeroU32,
     /// Its sample entry.
     pub entry: Codec,
+    /// So many ticks at its beginning are there to decode what follows, and are not shown.
+    pub lead_in: u32,
 }
 
 /// One access unit as the file has it.
@@ -178,8 +180,30 @@ fn trak(track: &TrackSpec) -> Result<Trak, MuxError> {
                 ..Minf::default()
             },
         },
+        edts: (track.lead_in > 0).then(|| edit(track.lead_in)),
         ..Trak::default()
     })
+}
+
+/// Shows the media from `lead_in` on; a length of 0 is all there is, fragments too (ISO/IEC 14496-12 section 8.6.6.1).
+fn edit(lead_in: u32) -> Edts {
+    Edts {
+        elst: Some(Elst {
+            entries: vec![ElstEntry {
+                segment_duration: 0,
+                media_time: Some(lead_in.into()),
+                media_rate: 1.into(),
+            }],
+        }),
+    }
+}
+
+/// The ticks at a track's beginning that are not shown.
+pub fn lead_in(trak: &Trak) -> u32 {
+    let edits = trak.edts.as_ref().and_then(|edts| edts.elst.as_ref());
+    let first = edits.and_then(|edits| edits.entries.first());
+    let hidden = first.and_then(|edit| edit.media_time).unwrap_or(0);
+    u32::try_from(hidden).unwrap_or(u32::MAX)
 }
 
 fn trex(track_id: u32) -> Trex {

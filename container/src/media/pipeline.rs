@@ -12,7 +12,7 @@ use crate::media::frame::{AudioParams, Frame, StreamParams, Track};
 use crate::media::segmenter::Segmenter;
 use crate::media::spool::ChannelSpool;
 use crate::media::transform::{DRAIN_MAX, Passed, Stage, Still, Stills};
-use domain::settings::RecordingSettings;
+use domain::settings::{RecordingSettings, Video};
 pub use event::{Break, Event, PipelineError, What};
 use flows::Flows;
 use jiff::Timestamp;
@@ -81,6 +81,16 @@ impl Pipeline {
         self.finish().await?;
         self.session = Some(self.session_with(params));
         Ok(())
+    }
+
+    /// What must be decoded before the next picture, which is the first of the session ([`Segmenter::lead_in`]). Only
+    /// pictures that are stored as they come can have it.
+    pub fn lead_in(&mut self, pictures: Vec<Frame>) {
+        if let Some(session) = &mut self.session
+            && self.settings.video == Video::Copy
+        {
+            session.segmenter.lead_in(pictures);
+        }
     }
 
     fn session_with(&self, params: StreamParams) -> Session {

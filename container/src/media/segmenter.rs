@@ -5,7 +5,8 @@
 //!
 //! - A segment begins with a key frame and ends at the key frame nearest the asked length, at a change of
 //!   parameters, or when told to. The last picture lasts until the next segment's first, so segments abut
-//!   exactly; before a break it lasts as long as the one before it did.
+//!   exactly; before a break it lasts as long as the one before it did. The first of a session may begin with
+//!   another picture when it is given a lead-in: what must be decoded before.
 //! - Sound belongs to the segment in whose time it begins. Cameras interleave loosely, so a segment that is cut
 //!   stays open until its sound is complete ([`SOUND_WAIT`] of pictures at most) while the next is written already.
 //! - A session's frames come in decode order with presentation times (RFC 6184 section 5.1). Decode times are
@@ -17,10 +18,13 @@ use crate::media::frame::{Frame, MediaTime, StreamParams, Track};
 use crate::media::mux::{MuxError, Patch};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+pub use lead_in::LEAD_IN_MAX;
+use lead_in::LeadIn;
 use open::Open;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+mod lead_in;
 mod open;
 
 /// How long, in pictures, a segment that was cut waits for its last sound.
@@ -99,6 +103,7 @@ pub struct Segmenter {
     params: StreamParams,
     pictures_changed: bool,
     sound_changed: bool,
+    lead_in: LeadIn,
     current: Option<Open>,
     /// Cut, and waiting for its sound.
     cut: Option<(Open, Span)>,
@@ -119,6 +124,7 @@ impl Segmenter {
             params,
             pictures_changed: false,
             sound_changed: false,
+            lead_in: LeadIn::default(),
             current: None,
             cut: None,
             sound: VecDeque::new(),
@@ -133,6 +139,12 @@ impl Segmenter {
     /// Takes what is to be done; empty when there is nothing.
     pub fn steps(&mut self) -> impl Iterator<Item = Step> {
         self.steps.drain(..)
+    }
+
+    /// What to decode before the next picture, from a key frame on, in decode order: the next segment may then begin
+    /// with a picture that is none. Stored with it and not shown. More than [`LEAD_IN_MAX`] are of no use.
+    pub fn lead_in(&mut self, pictures: Vec<Frame>) {
+        self.lead_in = LeadIn::new(pictures);
     }
 
     /// Other parameters from the next frame on: the open segment ends there and the next begins with a key frame.
@@ -190,7 +202,7 @@ impl Segmenter {
             self.cut_at(frame.time, clock)?;
         }
         let Some(open) = &mut self.current else {
-            if !frame.key {
+            if !frame.key && self.lead_in.is_empty() {
                 self.waiting_for_key += 1;
                 return Ok(());
             }
@@ -241,7 +253,8 @@ impl Segmenter {
 
     fn open_with(&mut self, frame: Frame, clock: &mut SessionClock) -> Result<(), SegmentError> {
         let id = SegmentId(self.next_id);
-        let (mut open, bytes) = Open::start(id, &self.params, &frame, self.target)?;
+        let lead_in = std::mem::take(&mut self.lead_in).needed_by(&frame);
+        let (mut open, bytes) = Open::start(id, &self.params, &frame, &lead_in, self.target)?;
         if self.waiting_for_key > 0 {
             open.notes.push(format!(
                 "{} pictures before the first key frame left out",
@@ -257,6 +270,8 @@ impl Segmenter {
         }
         let start = clock.open(frame.time);
         self.steps.push_back(Step::Open { id, start, bytes });
+        let due = open.push_lead_in(&lead_in)?;
+        append(&mut self.steps, id, due);
         let due = open.push_picture(frame)?;
         append(&mut self.steps, id, due);
         self.current = Some(open);

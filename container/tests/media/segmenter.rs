@@ -10,7 +10,7 @@ use recorder::media::codec;
 use recorder::media::demux::Access;
 use recorder::media::frame::{AudioCodec, AudioParams, Frame, MediaTime, StreamParams, Track, VideoParams};
 use recorder::media::mux::{AUDIO_TRACK, VIDEO_TRACK};
-use recorder::media::segmenter::{GOP_MAX, SegmentError, SegmentId, Segmenter, Step};
+use recorder::media::segmenter::{GOP_MAX, LEAD_IN_MAX, SegmentError, SegmentId, Segmenter, Step};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -74,6 +74,7 @@ fn sound(number: i64) -> Frame {
 struct Segment {
     span: Span,
     note: Option<String>,
+    lead_in: u32,
     samples: Vec<Access>,
 }
 
@@ -119,11 +120,63 @@ impl Files {
                     self.closed.push(Segment {
                         span: closing.span,
                         note: closing.note,
+                        lead_in: tracks[0].lead_in,
                         samples,
                     });
                 }
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_session_may_begin_anywhere_with_what_its_first_picture_needs(
+        lengths in proptest::collection::vec((2_usize..60, 1_500_i64..20_000), 2..20), reordered: bool, at in 0_usize..60,
+    ) {
+        let groups: Vec<_> = lengths.iter().map(|(length, interval)| (*length, *interval, reordered)).collect();
+        let frames = stream(&groups);
+        let first = at % lengths[0].0;
+        let mut segmenter = Segmenter::new(Duration::from_secs(2), params());
+        segmenter.lead_in(frames[..first].to_vec());
+        let mut clock = SessionClock::new(None);
+        for frame in &frames[first..] {
+            assert!(clock.observe(frame.time, frame.arrived_at));
+            segmenter.push(frame.clone(), &mut clock).unwrap();
+        }
+        segmenter.finish(&mut clock).unwrap();
+        let mut files = Files::default();
+        files.take(&mut segmenter);
+
+        prop_assert_eq!(files.closed[0].span.start.as_millisecond(), frames[first].arrived_at.as_millisecond());
+        let (lead_in, shown) = files.closed[0].samples.split_at(first);
+        prop_assert_eq!(i64::from(files.closed[0].lead_in), i64::try_from(first).unwrap());
+        for (sample, frame) in lead_in.iter().zip(&frames) {
+            prop_assert_eq!((&sample.data, sample.key), (&frame.data, frame.key));
+            let place = frames[..first].iter().filter(|other| other.time.ticks < frame.time.ticks).count();
+            prop_assert_eq!(sample.time.ticks, i64::try_from(place).unwrap(), "one tick each, in their order");
+        }
+        for (sample, frame) in shown.iter().zip(&frames[first..]) {
+            prop_assert_eq!((&sample.data, sample.key), (&frame.data, frame.key));
+            let since_start = frame.time.ticks - frames[first].time.ticks;
+            prop_assert_eq!(sample.time.ticks, i64::try_from(first).unwrap() + since_start);
+        }
+        let later: Vec<_> = files.closed[1..].iter().map(|segment| (segment.lead_in, segment.samples[0].key)).collect();
+        prop_assert!(later.iter().all(|segment| *segment == (0, true)), "{later:?}");
+    }
+}
+
+#[test]
+fn a_lead_in_that_cannot_be_decoded_is_none() {
+    let frames = stream(&[(2_000, 3_600, false)]);
+    for (from, to) in [(1, 10), (0, LEAD_IN_MAX + 1)] {
+        let mut segmenter = Segmenter::new(Duration::from_secs(30), params());
+        let mut clock = SessionClock::new(None);
+        segmenter.lead_in(frames[from..to].to_vec());
+        segmenter.push(frames[to].clone(), &mut clock).unwrap();
+        assert_eq!(segmenter.steps().count(), 0, "it waits for a key frame");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stream copy: every frame once, in files that players like.
 
 use crate::camera::{Camera, FPS, Sound, demux, start};
-use crate::harness::{Folder, channel, closed, ffprobe, indexes, record, settings};
+use crate::harness::{Folder, channel, closed, events, ffprobe, indexes, record, settings};
 use domain::SegmentKey;
 use jiff::SignedDuration;
 use recorder::media::frame::{Frame, MediaTime, StreamParams, Track};
@@ -46,6 +46,45 @@ async fn every_frame_is_in_exactly_one_segment_and_segments_abut() {
 
 fn length(segment: Option<&SegmentKey>) -> i128 {
     segment.unwrap().duration.as_millis()
+}
+
+/// Of two sessions the first ends, and the second begins, in the middle of a group of pictures.
+#[tokio::test]
+async fn what_a_session_begins_with_is_decodable_and_no_frame_is_shown_twice() {
+    for codec in [Codec::H264, Codec::H265] {
+        let camera = Camera::film(codec, 4, Sound::None).await;
+        let folder = Folder::new();
+        let mut pipeline = folder.pipeline(settings(2));
+        let key = usize::try_from(FPS).unwrap();
+        let cut = key + 10;
+        let sessions = [
+            (&camera.frames[..cut], vec![]),
+            (&camera.frames[cut..], camera.frames[key..cut].to_vec()),
+        ];
+        for (frames, lead_in) in sessions {
+            pipeline.begin(camera.params.clone()).await.unwrap();
+            pipeline.lead_in(lead_in);
+            for frame in frames {
+                pipeline.push(frame.clone()).await.unwrap();
+            }
+            pipeline.finish().await.unwrap();
+        }
+        let closed = closed(&events(&mut pipeline));
+
+        let second = closed[1].segment.as_ref().unwrap();
+        assert_eq!(closed[0].segment.as_ref().unwrap().end(), second.start);
+        assert_eq!(second.start, camera.frames[cut].arrived_at);
+        assert_eq!(indexes(&closed).await, (0..4 * FPS).collect::<Vec<_>>());
+        let note = closed[1].meta.note.as_deref();
+        assert_eq!(note, Some("10 pictures before the first are there to decode it"));
+        let told: f64 = ffprobe("-show_entries format=duration", &closed[1].file)
+            .parse()
+            .unwrap();
+        assert!(
+            (told - second.duration.as_secs_f64()).abs() < 0.001,
+            "{told} s for {second}"
+        );
+    }
 }
 
 #[tokio::test]

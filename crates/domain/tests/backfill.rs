@@ -421,7 +421,8 @@ fn both_for_a_while(world: &World, workers: &[FakeFetch; 2], random: &mut Random
     a_done && b_done
 }
 
-/// What the device has of the hole is there, but for the pictures before its first key frame after each cut.
+/// What the device has of the hole is there, but for the pictures before the first key frame where nothing is recorded
+/// just before.
 fn check_filled(world: &World, key: &ChannelKey) {
     let segments = world.segments(key);
     let (start, end) = (segments[0].end(), segments.last().unwrap().start);
@@ -436,7 +437,7 @@ fn check_filled(world: &World, key: &ChannelKey) {
         moment += step;
     }
     assert!(
-        lost <= SignedDuration::from_secs(20),
+        lost <= SignedDuration::from_secs(4),
         "{key}: {lost:#} on the device is not in the archive"
     );
 }

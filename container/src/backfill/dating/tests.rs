@@ -1,5 +1,6 @@
 use super::*;
 use bytes::Bytes;
+use domain::settings::{Transcode, VideoCodec};
 use domain::{ChannelKey, RecordingSettings};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
@@ -28,6 +29,11 @@ struct Camera {
 impl Camera {
     fn is_key(self, picture: i64) -> bool {
         picture % self.gop == 0
+    }
+
+    /// The key frame that a picture needs.
+    fn last_key(self, picture: i64) -> i64 {
+        picture - picture % self.gop
     }
 
     fn next_key(self, picture: i64) -> i64 {
@@ -64,17 +70,11 @@ impl Camera {
             (ours - BEGAN_MS).div_euclid(PICTURE_MS)
         };
         let first = picture(asked.start);
-        first - first % self.gop..picture(asked.end)
+        self.last_key(first)..picture(asked.end)
     }
 
-    /// What is kept of a playback: each picture, and the time it was given.
-    fn fill(
-        self,
-        playback: &Playback,
-        before: Footprint,
-        after: Footprint,
-        reports: bool,
-    ) -> Vec<(i64, Timestamp)> {
+    /// What is kept of a playback.
+    fn fill(self, playback: &Playback, before: Footprint, after: Footprint, reports: bool) -> Kept {
         let mut dating = Dating::new(playback, Nal::H264, before, after);
         let pictures = self.plays(&playback.asked);
         let first = pictures.start;
@@ -82,7 +82,8 @@ impl Camera {
         if reports {
             dating.report(self.by_its_clock(taken_at(first)), time(first));
         }
-        let mut kept = Vec::new();
+        let shown = |frame: &Frame| first + frame.time.ticks / 90 / PICTURE_MS;
+        let mut kept = Kept::default();
         for picture in pictures {
             dating.take(Frame {
                 track: Track::Video,
@@ -92,15 +93,34 @@ impl Camera {
                 data: Bytes::from(self.data(picture, 2)),
                 arrived_at: Timestamp::UNIX_EPOCH,
             });
-            while let Some(frame) = dating.next_frame() {
-                kept.push((first + frame.time.ticks / 90 / PICTURE_MS, frame.arrived_at));
-            }
+            kept.take(&mut dating, shown);
         }
         dating.end();
-        while let Some(frame) = dating.next_frame() {
-            kept.push((first + frame.time.ticks / 90 / PICTURE_MS, frame.arrived_at));
-        }
+        kept.take(&mut dating, shown);
         kept
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// What is only there to decode the first.
+    lead_in: Vec<i64>,
+    /// Each picture, and the time it was given.
+    pictures: Vec<(i64, Timestamp)>,
+}
+
+impl Kept {
+    fn take(&mut self, dating: &mut Dating, number: impl Fn(&Frame) -> i64) {
+        while let Some(frame) = dating.next_frame() {
+            if self.pictures.is_empty() {
+                self.lead_in = dating.take_lead_in().iter().map(&number).collect();
+            }
+            self.pictures.push((number(&frame), frame.arrived_at));
+        }
+    }
+
+    fn numbers(&self) -> Vec<i64> {
+        self.pictures.iter().map(|(picture, _)| *picture).collect()
     }
 }
 
@@ -136,8 +156,26 @@ proptest! {
         let before = camera.footprint(start - 750..start);
         let after = camera.footprint(hole.end..hole.end + 750);
         let kept = camera.fill(&playback(&hole, false), before, after, reports);
-        let wanted: Vec<_> = (camera.next_key(start)..hole.end).map(|picture| (picture, taken_at(picture))).collect();
-        prop_assert_eq!(kept, wanted);
+        let wanted: Vec<_> = hole.map(|picture| (picture, taken_at(picture))).collect();
+        prop_assert_eq!(kept.pictures, wanted);
+        let needed: Vec<_> = (camera.last_key(start)..start).collect();
+        prop_assert_eq!(kept.lead_in, needed);
+    }
+
+    #[test]
+    fn pictures_that_are_encoded_anew_begin_with_a_key_frame(
+        camera in cameras(), start in 1_000_i64..2_000, length in 60_i64..1_000
+    ) {
+        let hole = start..camera.next_key(start + length);
+        let before = camera.footprint(start - 750..start);
+        let settings = RecordingSettings {
+            video: Video::Transcode(Transcode { codec: VideoCodec::H264, bit_rate_kbps: None, size: None, frame_rate: None }),
+            ..RecordingSettings::default()
+        };
+        let playback = Playback { settings, ..playback(&hole, false) };
+        let kept = camera.fill(&playback, before, Footprint::default(), true);
+        prop_assert_eq!(kept.numbers(), (camera.next_key(start)..hole.end).collect::<Vec<_>>());
+        prop_assert_eq!(kept.lead_in, Vec::<i64>::new());
     }
 
     #[test]
@@ -147,9 +185,7 @@ proptest! {
         let hole = start..start + length;
         let before = camera.footprint(start - 750..start);
         let kept = camera.fill(&playback(&hole, true), before, Footprint::default(), true);
-        let wanted: Vec<_> = (camera.next_key(start)..camera.next_key(hole.end)).collect();
-        let pictures: Vec<_> = kept.into_iter().map(|(picture, _)| picture).collect();
-        prop_assert_eq!(pictures, wanted);
+        prop_assert_eq!(kept.numbers(), (start..camera.next_key(hole.end)).collect::<Vec<_>>());
     }
 
     #[test]
@@ -160,7 +196,7 @@ proptest! {
         let camera = Camera { ahead_ms: 0, ..camera };
         let kept = camera.fill(&playback(&hole, false), Footprint::default(), Footprint::default(), true);
         let wanted: Vec<_> = (camera.next_key(start)..hole.end).map(|picture| (picture, taken_at(picture))).collect();
-        prop_assert_eq!(kept, wanted);
+        prop_assert_eq!(kept.pictures, wanted);
     }
 
     #[test]
@@ -172,8 +208,7 @@ proptest! {
         // What was recorded live has other bytes throughout.
         let strange = |pictures: std::ops::Range<i64>| camera.footprint(pictures.start + 100_000..pictures.end + 100_000);
         let kept = camera.fill(&playback(&hole, false), strange(start - 750..start), strange(hole.end..hole.end + 9), true);
-        let pictures: Vec<_> = kept.into_iter().map(|(picture, _)| picture).collect();
-        prop_assert_eq!(pictures, (camera.next_key(start)..hole.end).collect::<Vec<_>>());
+        prop_assert_eq!(kept.numbers(), (camera.next_key(start)..hole.end).collect::<Vec<_>>());
     }
 }
 

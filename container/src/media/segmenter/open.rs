@@ -1,5 +1,6 @@
 //! One open segment: the times of its samples.
 
+use super::lead_in::LeadIn;
 use super::{GOP_BYTES_MAX, GOP_MAX, SegmentError, SegmentId};
 use crate::media::codec;
 use crate::media::frame::{AudioCodec, AudioParams, Frame, MediaTime, StreamParams, VideoParams};
@@ -22,6 +23,8 @@ pub(super) struct Open {
     /// Presentation time of its first picture.
     pub(super) start: MediaTime,
     pub(super) sound_rate: Option<NonZeroU32>,
+    /// Ticks of pictures before `start`, which are not shown.
+    lead_in: u32,
     picture: Option<Held>,
     /// How long the last two complete pictures lasted, in ticks, newest first.
     picture_ticks: [Option<u32>; 2],
@@ -35,9 +38,9 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) struct Held {
     frame: Frame,
-    /// Decode time in ticks since the segment's start.
+    /// Decode time in ticks since the file's start.
     decode: i64,
-    /// Presentation time in ticks since the segment's start.
+    /// Presentation time in ticks since the file's start.
     presentation: i64,
 }
 
@@ -46,6 +49,7 @@ impl Open {
         id: SegmentId,
         params: &StreamParams,
         first: &Frame,
+        lead_in: &LeadIn,
         target: SignedDuration,
     ) -> Result<(Self, Bytes), SegmentError> {
         let mut codecs = params.video.rfc6381.clone();
@@ -64,7 +68,16 @@ impl Open {
             },
         };
         let sound_rate = sound.as_ref().map(|track| track.timescale);
-        let video = video_track(&params.video, first.time.rate)?;
+        let video = TrackSpec {
+            lead_in: lead_in.ticks(),
+            ..video_track(&params.video, first.time.rate)?
+        };
+        if !lead_in.is_empty() {
+            notes.push(format!(
+                "{} pictures before the first are there to decode it",
+                lead_in.ticks()
+            ));
+        }
         let (movie, bytes) = Movie::start(video, sound, index_entries(target))?;
         let open = Self {
             id,
@@ -74,10 +87,11 @@ impl Open {
             notes,
             start: first.time,
             sound_rate,
+            lead_in: lead_in.ticks(),
             picture: None,
             picture_ticks: [None; 2],
             latest: first.time,
-            last_key: first.time,
+            last_key: lead_in.start().unwrap_or(first.time),
             sound: None,
         };
         Ok((open, bytes))
@@ -102,11 +116,21 @@ impl Open {
         MediaTime::new(self.latest.ticks_at(rate).saturating_add(ticks), rate)
     }
 
+    /// Writes what comes before the first picture.
+    pub(super) fn push_lead_in(&mut self, lead_in: &LeadIn) -> Result<Option<Vec<Bytes>>, MuxError> {
+        let mut due: Option<Vec<Bytes>> = None;
+        for (decode, sample) in lead_in.samples() {
+            if let Some(mut chunks) = self.movie.push_video(decode, sample)? {
+                due.get_or_insert_default().append(&mut chunks);
+            }
+        }
+        Ok(due)
+    }
+
     pub(super) fn push_picture(&mut self, frame: Frame) -> Result<Option<Vec<Bytes>>, MuxError> {
-        let rate = self.start.rate;
-        let presentation = frame.time.ticks_at(rate).saturating_sub(self.start.ticks);
+        let presentation = self.ticks(frame.time);
         let decode = match &self.picture {
-            None => 0,
+            None => self.lead_in.into(),
             Some(before) => presentation.max(before.decode + 1),
         };
         let due = self.finish_picture_at(decode)?;
@@ -121,9 +145,14 @@ impl Open {
         Ok(due)
     }
 
+    /// Ticks of the video since the file's start.
+    fn ticks(&self, time: MediaTime) -> i64 {
+        let since_start = time.ticks_at(self.start.rate).saturating_sub(self.start.ticks);
+        since_start.saturating_add(self.lead_in.into())
+    }
+
     pub(super) fn finish_picture(&mut self, end: MediaTime) -> Result<Option<Vec<Bytes>>, MuxError> {
-        let rate = self.start.rate;
-        self.finish_picture_at(end.ticks_at(rate).saturating_sub(self.start.ticks))
+        self.finish_picture_at(self.ticks(end))
     }
 
     fn finish_picture_at(&mut self, end: i64) -> Result<Option<Vec<Bytes>>, MuxError> {
@@ -199,6 +228,7 @@ fn video_track(params: &VideoParams, timescale: NonZeroU32) -> Result<TrackSpec,
         id: VIDEO_TRACK,
         timescale,
         entry: codec::read_entry(&params.sample_entry)?,
+        lead_in: 0,
     })
 }
 
@@ -213,6 +243,7 @@ fn sound_track(params: &AudioParams) -> Result<Result<(TrackSpec, String), Strin
                 id: AUDIO_TRACK,
                 timescale: params.sample_rate,
                 entry: codec::read_entry(sample_entry)?,
+                lead_in: 0,
             },
             rfc6381.clone(),
         ))),

@@ -69,6 +69,7 @@ impl Writer {
                 id: VIDEO_TRACK,
                 timescale,
                 entry,
+                lead_in: 0,
             }],
             0,
         )?;

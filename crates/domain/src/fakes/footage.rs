@@ -124,13 +124,13 @@ impl FakeFetch {
         self.disk().retain(|waiting| waiting != segment);
     }
 
-    /// What the device can give of a playback: from the first key frame, to the key frame after the end if it goes on.
+    /// What the device can give of a playback: from what follows the segment before or else from the first key frame, to
+    /// the key frame after the end if it goes on.
     fn parts(&self, playback: &Playback) -> Vec<Range<Timestamp>> {
         let Range { start, end } = playback.missing;
-        let (start, end) = (
-            next_key(start),
-            if playback.goes_on { next_key(end) } else { end },
-        );
+        let is_recognised = playback.before.is_some();
+        let start = if is_recognised { start } else { next_key(start) };
+        let end = if playback.goes_on { next_key(end) } else { end };
         let files = self.footage.files(&playback.key).into_iter();
         files
             .map(|file| file.start.max(start)..file.end.min(end))

@@ -74,6 +74,7 @@ impl Clip {
                     offset_ns: timed.ns(sample.offset),
                     duration_ns: timed.ns(i64::from(sample.duration)),
                     key: sample.key,
+                    is_hidden: sample.is_hidden(),
                     size,
                     at: self.at,
                     entry,
@@ -130,8 +131,9 @@ impl<'a> Timed<'a> {
         i128::from(ticks) * 1_000_000_000 / timescale
     }
 
+    /// A lead-in takes no time.
     fn decoded(&self, sample: &SourceSample) -> i128 {
-        self.start_ns + self.ns(sample.decode_time)
+        self.start_ns + self.ns(sample.decode_time.max(0))
     }
 
     fn shown(&self, sample: &SourceSample) -> i128 {

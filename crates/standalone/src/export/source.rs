@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use mp4_atom::{Atom, Decode, DecodeAtom, Header, Mdat, Moof, Moov, Trak, TrunEntry};
+use recorder::media::mux::lead_in;
 use std::ops::Range;
 
 /// `sample_is_non_sync_sample` of a sample's flags (section 8.8.3.1).
@@ -18,9 +19,11 @@ pub(crate) struct Source {
 pub(super) struct SourceTrack {
     pub(super) trak: Trak,
     pub(super) samples: Vec<SourceSample>,
+    /// Ticks at its beginning that are only there to decode what follows.
+    lead_in: i64,
 }
 
-/// A sample, with times in ticks of its track since the segment's first frame.
+/// A sample, with times in ticks of its track since the segment's first frame; a lead-in is before it.
 #[derive(Debug, Clone)]
 pub(super) struct SourceSample {
     pub(super) decode_time: i64,
@@ -41,6 +44,7 @@ impl Source {
             if header.kind == Moov::KIND {
                 let moov = Moov::decode_atom(&header, &mut &file[body.clone()]).context("reading `moov`")?;
                 let empty = |trak| SourceTrack {
+                    lead_in: lead_in(&trak).into(),
                     trak,
                     samples: Vec::new(),
                 };
@@ -80,7 +84,8 @@ impl SourceTrack {
             .as_ref()
             .context("a fragment without its time")?
             .base_media_decode_time;
-        let mut decode_time = i64::try_from(base).context("reading a fragment's time")?;
+        let since_lead_in = i64::try_from(base).context("reading a fragment's time")?;
+        let mut decode_time = since_lead_in - self.lead_in;
         for run in &traf.trun {
             let offset = usize::try_from(run.data_offset.context("a run without its place")?)?;
             let mut from = moof_at.checked_add(offset).context("a run's place")?;
@@ -96,6 +101,13 @@ impl SourceTrack {
             }
         }
         Ok(())
+    }
+}
+
+impl SourceSample {
+    /// Whether it is part of a lead-in: decoded, and not shown.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.decode_time < 0
     }
 }
 

@@ -4,6 +4,7 @@ use mp4_atom::{
     Co64, Codec, Ctts, CttsEntry, Edts, Elst, ElstEntry, Stbl, Stsc, StscEntry, Stsd, Stss, Stsz,
     StszSamples, Stts, SttsEntry, Trak,
 };
+use std::ops::Range;
 
 /// Ticks of the movie's own time: what video has, so that edits are exact.
 pub(super) const MOVIE_TIMESCALE: u32 = 90_000;
@@ -15,6 +16,8 @@ pub(super) struct Track {
     pub(super) timescale: u32,
     entries: Vec<Codec>,
     samples: Vec<Written>,
+    /// How many of them are hidden.
+    hidden: i64,
     /// Until when the track is covered, in nanoseconds since the range's start.
     pub(super) covered_ns: i128,
 }
@@ -27,6 +30,8 @@ pub(super) struct Placed {
     pub(super) offset_ns: i128,
     pub(super) duration_ns: i128,
     pub(super) key: bool,
+    /// Decoded, and not shown.
+    pub(super) is_hidden: bool,
     pub(super) size: u32,
     /// Where in the file.
     pub(super) at: u64,
@@ -41,10 +46,19 @@ struct Written {
     offset: i64,
     duration: u32,
     key: bool,
+    is_hidden: bool,
     size: u32,
     at: u64,
     /// Which sample entry decodes it, from 1.
     entry: u32,
+}
+
+/// A stretch of the media that is shown.
+struct Shown {
+    /// In ticks since the range's start, hidden ones counted.
+    media: Range<i64>,
+    /// Hidden ticks before it.
+    hidden: i64,
 }
 
 impl Track {
@@ -54,6 +68,7 @@ impl Track {
             trak: trak.clone(),
             entries: Vec::new(),
             samples: Vec::new(),
+            hidden: 0,
             covered_ns: i128::MIN,
         }
     }
@@ -79,14 +94,17 @@ impl Track {
         let after = self.samples.last().map_or(i64::MIN, |last| last.time + 1);
         self.samples.push(Written {
             // Names of segments are cut to milliseconds: time must not run backwards where two meet.
-            time: self.ticks(sample.time_ns).max(after),
+            time: (self.ticks(sample.time_ns) + self.hidden).max(after),
             offset: self.ticks(sample.offset_ns),
             duration: u32::try_from(self.ticks(sample.duration_ns)).unwrap_or(1).max(1),
             key: sample.key,
+            is_hidden: sample.is_hidden,
             size: sample.size,
             at: sample.at,
             entry: sample.entry,
         });
+        // It lasts a tick of the media and none of the movie.
+        self.hidden += i64::from(sample.is_hidden);
         self.covered_ns = self.covered_ns.max(sample.time_ns + sample.duration_ns);
     }
 
@@ -95,8 +113,7 @@ impl Track {
         let first = self.samples.first()?.time;
         let last = self.samples.last()?;
         let media = last.time - first + i64::from(last.duration);
-        let shown_until = self.ticks(length_ns).min(last.time + i64::from(last.duration));
-        let edits = self.edits(first, shown_until);
+        let edits = self.edits(first, self.ticks(length_ns));
         let shown: u64 = edits.iter().map(|edit| edit.segment_duration).sum();
         let stbl = self.tables();
         self.trak.tkhd.duration = shown;
@@ -108,26 +125,51 @@ impl Track {
         Some(self.trak)
     }
 
-    /// The range alone: what comes before it is held for decoding, what is missing at its start is an empty edit.
-    fn edits(&self, first: i64, shown_until: i64) -> Vec<ElstEntry> {
+    /// The range alone: what is held for decoding is left out, what is missing at its start is an empty edit.
+    fn edits(&self, first: i64, length: i64) -> Vec<ElstEntry> {
         let in_movie = |ticks: i64| {
             let ticks = u64::try_from(ticks).unwrap_or(0);
             ticks.saturating_mul(u64::from(MOVIE_TIMESCALE)) / u64::from(self.timescale)
         };
-        let edit = |segment_duration, media_time| ElstEntry {
-            segment_duration,
-            media_time,
+        let edit = |ticks, media_time: Option<i64>| ElstEntry {
+            segment_duration: in_movie(ticks),
+            media_time: media_time.and_then(|ticks| u64::try_from(ticks).ok()),
             media_rate: 1.into(),
         };
-        let shown = edit(
-            in_movie(shown_until - first.max(0)),
-            Some(u64::try_from(-first).unwrap_or(0)),
-        );
-        if first > 0 {
-            vec![edit(in_movie(first), None), shown]
-        } else {
-            vec![shown]
+        let mut edits = Vec::new();
+        for shown in self.shown() {
+            let start = (shown.media.start - shown.hidden).max(0);
+            let end = (shown.media.end - shown.hidden).min(length);
+            if edits.is_empty() && start > 0 {
+                edits.push(edit(start, None));
+            }
+            if start < end {
+                edits.push(edit(end - start, Some(start + shown.hidden - first)));
+            }
         }
+        edits
+    }
+
+    /// What is shown, in one piece from one hidden stretch to the next.
+    fn shown(&self) -> Vec<Shown> {
+        let mut pieces: Vec<Shown> = Vec::new();
+        let mut hidden = 0;
+        let nexts = self.samples.iter().skip(1).map(|next| Some(next.time));
+        for (sample, next) in self.samples.iter().zip(nexts.chain([None])) {
+            let end = next.unwrap_or(sample.time + i64::from(sample.duration));
+            if sample.is_hidden {
+                hidden += end - sample.time;
+                continue;
+            }
+            match pieces.last_mut() {
+                Some(last) if last.media.end == sample.time => last.media.end = end,
+                _ => pieces.push(Shown {
+                    media: sample.time..end,
+                    hidden,
+                }),
+            }
+        }
+        pieces
     }
 
     fn tables(&self) -> Stbl {

@@ -86,7 +86,18 @@ async fn first_segment(
 async fn frame_at(video: Vec<u8>, offset: SignedDuration) -> anyhow::Result<Vec<u8>> {
     let offset = format!("{}us", offset.as_micros());
     let mut ffmpeg = Command::new("ffmpeg")
-        .args(["-v", "error", "-i", "pipe:0", "-ss", &offset, "-frames:v", "1"])
+        // Its times as they are: those of a lead-in are below zero, and are no pictures of the segment.
+        .args([
+            "-v",
+            "error",
+            "-copyts",
+            "-i",
+            "pipe:0",
+            "-ss",
+            &offset,
+            "-frames:v",
+            "1",
+        ])
         .args(["-f", "image2pipe", "-c:v", "mjpeg", "-q:v", "3", "pipe:1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

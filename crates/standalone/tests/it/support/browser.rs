@@ -18,6 +18,8 @@ pub(crate) struct Played {
     pub(crate) duration: f64,
     pub(crate) width: u32,
     pub(crate) height: u32,
+    /// Stretches that have pictures, on the player's own time: what it could not decode is between them.
+    pub(crate) ranges: u32,
     /// Frames the compositor was handed.
     pub(crate) frames: u32,
 }
@@ -26,7 +28,7 @@ const PAGE: &str = r#"<!doctype html><video id=v muted src="/archive/SOURCE"></v
 const v = document.getElementById('v');
 const report = error => fetch('/result', {method: 'POST', headers: {'content-type': 'application/json'},
   body: JSON.stringify({error, duration: Number.isFinite(v.duration) ? v.duration : -1, width: v.videoWidth,
-    height: v.videoHeight, frames: v.getVideoPlaybackQuality().totalVideoFrames})});
+    height: v.videoHeight, ranges: v.buffered.length, frames: v.getVideoPlaybackQuality().totalVideoFrames})});
 v.onerror = () => report(v.error.message);
 v.onended = () => report(null);
 v.playbackRate = 4;

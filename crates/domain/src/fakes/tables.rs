@@ -8,10 +8,14 @@ use crate::ports::{
 };
 use crate::task::{Assignment, AssignmentRow, Heartbeat};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All tables in memory. Clones share them.
+/// How many ticks an index lags at most in bad weather.
+const INDEX_LAG_MAX: u64 = 3;
+
+/// All tables in memory. Clones share them. As with a global index of DynamoDB, in bad weather a task's assignments are
+/// what they were up to three [ticks](Self::tick) ago; the tables themselves are read consistently.
 #[derive(Debug, Clone)]
 pub struct FakeTables {
     weather: Weather,
@@ -25,7 +29,45 @@ struct State {
     gaps: BTreeMap<(ChannelKey, Timestamp), Gap>,
     episodes: BTreeMap<(ChannelKey, Timestamp), Episode>,
     control: BTreeMap<String, ControlItem>,
+    poisoned: BTreeSet<ChannelKey>,
+    changes: VecDeque<Change>,
+    ticks: u64,
     writes: u64,
+}
+
+/// An assignment as it was before the dispatcher wrote it.
+#[derive(Debug)]
+struct Change {
+    tick: u64,
+    key: ChannelKey,
+    before: Option<AssignmentRow>,
+}
+
+impl State {
+    fn assign(&mut self, key: &ChannelKey, after: Option<AssignmentRow>) {
+        let before = match after {
+            Some(row) => self.assignments.insert(key.clone(), row),
+            None => self.assignments.remove(key),
+        };
+        self.changes.push_back(Change {
+            tick: self.ticks,
+            key: key.clone(),
+            before,
+        });
+    }
+
+    /// The assignments as they were `lag` ticks ago.
+    fn index(&self, lag: u64) -> BTreeMap<&ChannelKey, &AssignmentRow> {
+        let mut index: BTreeMap<_, _> = self.assignments.iter().collect();
+        let undone = self.changes.iter().rev();
+        for change in undone.take_while(|change| change.tick + lag > self.ticks) {
+            match &change.before {
+                Some(row) => _ = index.insert(&change.key, row),
+                None => _ = index.remove(&change.key),
+            }
+        }
+        index
+    }
 }
 
 impl FakeTables {
@@ -50,6 +92,29 @@ impl FakeTables {
         self.state().writes
     }
 
+    /// Lets time pass, as far as tables know it: an index catches up with what was written before.
+    pub fn tick(&self) {
+        let mut state = self.state();
+        state.ticks += 1;
+        while state
+            .changes
+            .front()
+            .is_some_and(|change| change.tick + INDEX_LAG_MAX < state.ticks)
+        {
+            state.changes.pop_front();
+        }
+    }
+
+    /// From now on the dispatcher's writes to this channel's assignment are refused, or no longer.
+    pub fn poison(&self, key: &ChannelKey, poisoned: bool) {
+        let mut state = self.state();
+        if poisoned {
+            state.poisoned.insert(key.clone());
+        } else {
+            state.poisoned.remove(key);
+        }
+    }
+
     /// The channels as they really are.
     pub fn channels(&self) -> Vec<ChannelRow> {
         self.state().channels.values().cloned().collect()
@@ -71,6 +136,13 @@ impl FakeTables {
 
     async fn read<R>(&self, doing: &str, act: impl FnOnce(&State) -> R) -> Result<R, PortError> {
         self.weather.call(doing, || act(&self.state())).await
+    }
+
+    fn refuse_poisoned(&self, doing: &str, key: &ChannelKey) -> Result<(), PortError> {
+        if self.state().poisoned.contains(key) {
+            return Err(PortError::refused(doing, "the item is poisoned"));
+        }
+        Ok(())
     }
 
     async fn write<R>(&self, doing: &str, act: impl FnOnce(&mut State) -> R) -> Result<R, PortError> {
@@ -134,8 +206,18 @@ impl TasksTable for FakeTables {
     }
 
     async fn assignments_of(&self, task: &TaskArn) -> Result<Vec<AssignmentRow>, PortError> {
-        let of_task = |row: &&AssignmentRow| row.assignment.task.as_ref() == Some(task);
-        let list = |state: &State| state.assignments.values().filter(of_task).cloned().collect();
+        let lag = if self.weather.mishap() {
+            self.weather.below(INDEX_LAG_MAX + 1)
+        } else {
+            0
+        };
+        let list = |state: &State| {
+            let of_task = |row: &&AssignmentRow| row.assignment.task.as_ref() == Some(task);
+            match lag {
+                0 => state.assignments.values().filter(of_task).cloned().collect(),
+                lag => state.index(lag).into_values().filter(of_task).cloned().collect(),
+            }
+        };
         self.read("listing a task's assignments", list).await
     }
 
@@ -144,6 +226,7 @@ impl TasksTable for FakeTables {
         assignment: &Assignment,
         expected: Option<Generation>,
     ) -> Result<Put, PortError> {
+        self.refuse_poisoned("putting an assignment", &assignment.key)?;
         let put = |state: &mut State| {
             let stored = state.assignments.get(&assignment.key);
             if stored.map(|row| row.assignment.generation) != expected {
@@ -161,7 +244,7 @@ impl TasksTable for FakeTables {
                 assignment: assignment.clone(),
                 heartbeat,
             };
-            state.assignments.insert(assignment.key.clone(), row);
+            state.assign(&assignment.key, Some(row));
             Put::Written
         };
         self.write("putting an assignment", put).await
@@ -176,7 +259,7 @@ impl TasksTable for FakeTables {
             {
                 return Put::Stale;
             }
-            state.assignments.remove(key);
+            state.assign(key, None);
             Put::Written
         };
         self.write("deleting an assignment", delete).await

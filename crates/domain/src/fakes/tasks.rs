@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A host that runs recorders in name only. As on ECS, a launch token names one task for ever, and in bad
-/// weather the list lags: new tasks are missing from it and ended ones still on it. Clones share it.
+/// A host that runs recorders in name only. As on ECS, a launch token names one task for ever, launches come out of a
+/// bucket, a task may be told to end soon, and in bad weather the list lags: new tasks are missing from it and ended
+/// ones still on it. Clones share it.
 #[derive(Debug, Clone)]
 pub struct FakeTasks {
     weather: Weather,
@@ -21,16 +22,61 @@ struct State {
     tasks: BTreeMap<TaskArn, Task>,
     started: u64,
     refusing: bool,
+    /// The host has no room for another task.
+    full: bool,
+    bucket: Option<Bucket>,
+}
+
+/// The launches that may be made at once, and how soon there is another.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    size: u32,
+    left: u32,
+    refill: SignedDuration,
+    filled_at: Timestamp,
+}
+
+impl Bucket {
+    fn refill(&mut self, now: Timestamp) {
+        while self.left < self.size && now.duration_since(self.filled_at) >= self.refill {
+            self.left += 1;
+            self.filled_at = self.filled_at.saturating_add(self.refill).unwrap_or(now);
+        }
+        if self.left == self.size {
+            self.filled_at = now;
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Task {
     live: LiveTask,
     ended_at: Option<Timestamp>,
+    /// When the host ends it, if it has said so.
+    ends_at: Option<Timestamp>,
 }
 
 /// A lagging list shows the world as it was this long ago.
 const LAG: SignedDuration = SignedDuration::from_secs(20);
+
+impl State {
+    /// Takes a launch out of the bucket, if there is one and room for its task.
+    fn take_a_launch(&mut self) -> Result<(), PortError> {
+        if self.full {
+            return Err(PortError::throttled("starting a task", "no capacity"));
+        }
+        match &mut self.bucket {
+            None => Ok(()),
+            Some(Bucket { left: 0, .. }) => {
+                Err(PortError::throttled("starting a task", "the rate of launches"))
+            }
+            Some(bucket) => {
+                bucket.left -= 1;
+                Ok(())
+            }
+        }
+    }
+}
 
 impl FakeTasks {
     /// A host without tasks, at time zero.
@@ -41,6 +87,8 @@ impl FakeTasks {
             tasks: BTreeMap::new(),
             started: 0,
             refusing: false,
+            full: false,
+            bucket: None,
         };
         Self {
             weather,
@@ -48,9 +96,45 @@ impl FakeTasks {
         }
     }
 
-    /// Tells the host the time.
+    /// Tells the host the time. It ends the tasks it has warned, and forgets those that ended long ago.
     pub fn set_now(&self, now: Timestamp) {
-        self.state().now = now;
+        let mut state = self.state();
+        state.now = now;
+        if let Some(bucket) = &mut state.bucket {
+            bucket.refill(now);
+        }
+        for task in state.tasks.values_mut().filter(|task| task.ended_at.is_none()) {
+            task.ended_at = task.ends_at.filter(|ends_at| *ends_at <= now);
+        }
+        let shows = |ended_at| now.duration_since(ended_at) <= LAG;
+        state.tasks.retain(|_, task| task.ended_at.is_none_or(shows));
+    }
+
+    /// From now on at most `size` launches at once, and another one each `refill`; the rest is throttled.
+    pub fn limit_launches(&self, size: u32, refill: SignedDuration) {
+        let mut state = self.state();
+        let filled_at = state.now;
+        state.bucket = Some(Bucket {
+            size,
+            left: size,
+            refill,
+            filled_at,
+        });
+    }
+
+    /// Has no room for another task, as when Fargate or Spot is out of capacity.
+    pub fn fill(&self, full: bool) {
+        self.state().full = full;
+    }
+
+    /// Says that it will end a task after `notice`: an interruption of Spot, or a retirement.
+    pub fn warn(&self, task: &TaskArn, notice: SignedDuration) {
+        let mut state = self.state();
+        let ends_at = state.now.saturating_add(notice).ok();
+        if let Some(task) = state.tasks.get_mut(task) {
+            task.live.stopping = true;
+            task.ends_at = task.ends_at.or(ends_at);
+        }
     }
 
     /// Refuses every start, as a host without permission would.
@@ -117,8 +201,9 @@ impl Tasks for FakeTasks {
         let start = || {
             let mut state = self.state();
             if let Some(arn) = state.tokens.get(&launch.token) {
-                return arn.clone();
+                return Ok(arn.clone());
             }
+            state.take_a_launch()?;
             state.started += 1;
             let arn = TaskArn::new(format!("task-{:04}", state.started));
             let live = LiveTask {
@@ -128,10 +213,15 @@ impl Tasks for FakeTasks {
                 stopping: false,
             };
             state.tokens.insert(launch.token.clone(), arn.clone());
-            state.tasks.insert(arn.clone(), Task { live, ended_at: None });
-            arn
+            let task = Task {
+                live,
+                ended_at: None,
+                ends_at: None,
+            };
+            state.tasks.insert(arn.clone(), task);
+            Ok(arn)
         };
-        self.weather.call("starting a task", start).await
+        self.weather.call("starting a task", start).await?
     }
 
     async fn stop_task(&self, task: &TaskArn, _reason: &str) -> Result<(), PortError> {

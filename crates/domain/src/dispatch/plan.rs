@@ -215,18 +215,11 @@ impl<'a> Fleet<'a> {
 
     fn attempts_after(&self, before: &AssignmentRow, why: Replaced) -> u32 {
         let assignment = &before.assignment;
-        let recorded = before
-            .heartbeat
-            .last_segment_at
-            .is_some_and(|at| at > assignment.started_at);
-        let lived = before
-            .heartbeat
-            .heartbeat_at
-            .is_some_and(|at| at.duration_since(assignment.started_at) >= self.policy.healthy_after);
+        let proven = is_proven(self.policy, before);
         match why {
             Replaced::NotStarted => assignment.attempts,
             Replaced::First | Replaced::OtherKind => 0,
-            Replaced::TaskGone | Replaced::TaskHung if recorded || lived => 0,
+            Replaced::TaskGone | Replaced::TaskHung if proven => 0,
             Replaced::TaskGone | Replaced::TaskHung => assignment.attempts.saturating_add(1),
         }
     }
@@ -291,6 +284,14 @@ impl<'a> Fleet<'a> {
             })
             .collect()
     }
+}
+
+/// Whether the recorder of an assignment has recorded, or lived long enough to have.
+pub(super) fn is_proven(policy: &DispatchPolicy, row: &AssignmentRow) -> bool {
+    let started_at = row.assignment.started_at;
+    let recorded = row.heartbeat.last_segment_at.is_some_and(|at| at > started_at);
+    let lived = |at: Timestamp| at.duration_since(started_at) >= policy.healthy_after;
+    recorded || row.heartbeat.heartbeat_at.is_some_and(lived)
 }
 
 /// Tasks that run but none of whose channels reported lately. Where most of the fleet is silent at once, it is

@@ -1,6 +1,6 @@
 //! The dispatcher's loop over the ports.
 
-use super::plan::Placement;
+use super::plan::{Placement, is_proven};
 use super::{Action, DispatchPolicy, Observed, Plan, plan};
 use crate::alert::{Severity, Trouble};
 use crate::channel::DeviceState;
@@ -70,6 +70,9 @@ impl Report {
 /// A channel that was given to this many recorders in a row, none of which recorded, is told of.
 const ATTEMPTS_BEFORE_ALERT: u32 = 3;
 
+/// Recorders that are stopped on one more look at the assignments; ten at once, these take a few seconds.
+const STOPS_A_LOOK: usize = 100;
+
 /// Dispatches once.
 pub async fn dispatch<T, H, L>(
     policy: &DispatchPolicy,
@@ -85,7 +88,7 @@ where
 {
     let mut report = Report::default();
     let troubles = match observe_and_apply(policy, table, tasks, now, &mut report).await {
-        Ok(assignments) => troubles(&assignments, &report),
+        Ok(assignments) => troubles(policy, &assignments, &report),
         Err(error) => {
             report.failure = Some(error.chain());
             vec![unobserved(&error)]
@@ -186,14 +189,43 @@ async fn apply<T: TasksTable, H: Tasks>(
     let (stops, others): (Vec<_>, Vec<_>) = actions
         .into_iter()
         .partition(|action| matches!(action, Action::Stop { .. }));
-    for actions in [others, stops] {
-        let mut done = stream::iter(actions)
-            .map(|action| async move { perform(table, tasks, &action).await })
-            .buffered(calls_concurrent.max(1));
-        while let Some(part) = done.next().await {
-            report.add(part);
+    perform_all(table, tasks, calls_concurrent, others, report).await;
+    for stops in stops.chunks(STOPS_A_LOOK) {
+        match still_idle(table, stops).await {
+            Ok(stops) => perform_all(table, tasks, calls_concurrent, stops, report).await,
+            Err(error) => report.failed.push(error.chain()),
         }
     }
+}
+
+async fn perform_all<T: TasksTable, H: Tasks>(
+    table: &T,
+    tasks: &H,
+    calls_concurrent: usize,
+    actions: Vec<Action>,
+    report: &mut Report,
+) {
+    let mut done = stream::iter(actions)
+        .map(|action| async move { perform(table, tasks, &action).await })
+        .buffered(calls_concurrent.max(1));
+    while let Some(part) = done.next().await {
+        report.add(part);
+    }
+}
+
+/// The stops of recorders that still have no channel: another dispatcher may have given them one. Asked of the whole
+/// table, since a table's index may lag (DynamoDB reads global indexes eventually consistently only).
+async fn still_idle<T: TasksTable>(table: &T, stops: &[Action]) -> Result<Vec<Action>, PortError> {
+    let assignments = table.list_assignments().await?;
+    let busy: BTreeSet<&TaskArn> = assignments
+        .iter()
+        .filter_map(|row| row.assignment.task.as_ref())
+        .collect();
+    let is_idle = |action: &&Action| match action {
+        Action::Stop { task, .. } => !busy.contains(task),
+        Action::Forget { .. } | Action::Update(_) | Action::Adopt { .. } | Action::Start { .. } => true,
+    };
+    Ok(stops.iter().filter(is_idle).cloned().collect())
 }
 
 /// Takes one step; the report is of this step alone.
@@ -225,7 +257,13 @@ async fn perform<T: TasksTable, H: Tasks>(table: &T, tasks: &H, action: &Action)
             }
             Err(error) => not_started(table, error, placements, &mut report).await,
         },
-        Action::Stop { task, reason } => stop(table, tasks, task, reason, &mut report).await,
+        Action::Stop { task, reason } => match tasks.stop_task(task, reason).await {
+            Ok(()) => {
+                report.stopped += 1;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
     };
     if let Err(error) = done {
         report.failed.push(format!("{action}: {}", error.chain()));
@@ -288,21 +326,6 @@ fn counted(mut placement: Placement) -> Placement {
     placement
 }
 
-/// Stops a recorder only if a fresh read still shows no channel for it.
-async fn stop<T: TasksTable, H: Tasks>(
-    table: &T,
-    tasks: &H,
-    task: &TaskArn,
-    reason: &str,
-    report: &mut Report,
-) -> Result<(), PortError> {
-    if table.assignments_of(task).await?.is_empty() {
-        tasks.stop_task(task, reason).await?;
-        report.stopped += 1;
-    }
-    Ok(())
-}
-
 fn unobserved(error: &PortError) -> Trouble {
     Trouble {
         subject: "dispatch".into(),
@@ -315,7 +338,7 @@ fn unobserved(error: &PortError) -> Trouble {
     }
 }
 
-fn troubles(assignments: &[AssignmentRow], report: &Report) -> Vec<Trouble> {
+fn troubles(policy: &DispatchPolicy, assignments: &[AssignmentRow], report: &Report) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     let unstarted = assignments
         .iter()
@@ -339,6 +362,7 @@ fn troubles(assignments: &[AssignmentRow], report: &Report) -> Vec<Trouble> {
     let failing: Vec<String> = assignments
         .iter()
         .filter(|row| row.assignment.task.is_some() && row.assignment.attempts >= ATTEMPTS_BEFORE_ALERT)
+        .filter(|row| !is_proven(policy, row))
         .map(|row| row.assignment.key.to_string())
         .collect();
     if let Some(first) = failing.first() {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod examples;
+mod mended;
 mod properties;
 mod rounds;
 mod thousand;
@@ -98,12 +99,15 @@ struct Fixture {
 }
 
 fn fixture(devices: &[&str]) -> Fixture {
-    let weather = Weather::calm();
+    fixture_in(&Weather::calm(), devices)
+}
+
+fn fixture_in(weather: &Weather, devices: &[&str]) -> Fixture {
     let fixture = Fixture {
         tables: FakeTables::new(weather.clone()),
         tasks: FakeTasks::new(weather.clone()),
         alerts: FakeAlerts::new(weather.clone()),
-        weather,
+        weather: weather.clone(),
     };
     for device in devices {
         assert_eq!(

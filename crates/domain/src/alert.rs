@@ -49,6 +49,9 @@ pub struct Trouble {
 /// A person is reminded of a trouble that lasts this often.
 pub const REMINDER: SignedDuration = SignedDuration::from_hours(6);
 
+/// What an alert says that could not be remembered.
+pub const UNREMEMBERED: &str = "; this could not be written down, so nobody may hear when it is over";
+
 /// Which troubles stand, and which of them people know of. It changes only when there is news, so a quiet or an
 /// unchanged world writes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +63,25 @@ struct Standing {
     since: Timestamp,
     looks: u32,
     told_at: Option<Timestamp>,
+    /// When somebody set out to tell people. Until they are known to be told they may have been, or may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claimed_at: Option<Timestamp>,
+}
+
+/// Who set out to tell people and has not done so after this time never will.
+const CLAIM: SignedDuration = SignedDuration::from_secs(30);
+
+impl Standing {
+    fn is_being_told(&self, now: Timestamp) -> bool {
+        let age = |claimed_at| now.duration_since(claimed_at).abs();
+        self.claimed_at.is_some_and(|claimed_at| age(claimed_at) < CLAIM)
+    }
 }
 
 impl Watch {
-    /// Takes in one look: the watch after it, and the alerts that are news. A trouble no longer named is
-    /// resolved, and said to be if people were told of it.
+    /// Takes in one look: the watch once the alerts are delivered, and the alerts that are news. A trouble no longer
+    /// named is resolved, and said to be if people may have been told of it. What somebody is telling people of right
+    /// now is left to them.
     pub fn look(&self, troubles: &[Trouble], now: Timestamp) -> (Self, Vec<Alert>) {
         let mut after = Self::default();
         let mut alerts = Vec::new();
@@ -74,22 +91,50 @@ impl Watch {
             alerts.extend(alert);
         }
         for (subject, standing) in &self.0 {
-            if standing.told_at.is_some() && !after.0.contains_key(subject) {
+            if after.0.contains_key(subject) {
+                continue;
+            }
+            if standing.is_being_told(now) {
+                after.0.insert(subject.clone(), standing.clone());
+            } else if standing.told_at.is_some() || standing.claimed_at.is_some() {
                 alerts.push(resolved(subject, standing.since));
             }
         }
         (after, alerts)
     }
 
-    /// The watch as it was, for the subject of an alert that could not be delivered: the next look tells again.
-    pub fn untold(&mut self, before: &Self, subject: &str) {
-        match before.0.get(subject) {
-            Some(standing) => _ = self.0.insert(subject.to_owned(), standing.clone()),
-            None => {
-                if let Some(standing) = self.0.get_mut(subject) {
-                    standing.told_at = None;
+    /// The watch to remember before the alerts of a look are sent, with `after` from that look: whoever finds it knows
+    /// that people may have been told.
+    #[must_use]
+    pub fn claim(&self, after: &Self, news: &[Alert], now: Timestamp) -> Self {
+        let mut claimed = after.clone();
+        for alert in news {
+            let before = self.0.get(&alert.subject);
+            match (alert.severity, before) {
+                (Severity::Resolved, Some(before)) => {
+                    claimed.0.insert(alert.subject.clone(), before.clone());
+                }
+                (Severity::Resolved, None) => {}
+                (Severity::Warning | Severity::Critical, before) => {
+                    if let Some(standing) = claimed.0.get_mut(&alert.subject) {
+                        standing.told_at = before.and_then(|before| before.told_at);
+                        standing.claimed_at = Some(now);
+                    }
                 }
             }
+        }
+        claimed
+    }
+
+    /// Takes in that an alert was delivered, with `before` and `after` from the look that gave it. A trouble that
+    /// somebody has set out to tell people of since is not over.
+    pub fn settle(&mut self, before: &Self, after: &Self, alert: &Alert) {
+        match after.0.get(&alert.subject) {
+            Some(standing) => _ = self.0.insert(alert.subject.clone(), standing.clone()),
+            None if self.0.get(&alert.subject) == before.0.get(&alert.subject) => {
+                self.0.remove(&alert.subject);
+            }
+            None => {}
         }
     }
 
@@ -104,7 +149,11 @@ impl Watch {
             since: now,
             looks: 0,
             told_at: None,
+            claimed_at: None,
         });
+        if standing.is_being_told(now) {
+            return (standing, None);
+        }
         let due = match standing.told_at {
             Some(told_at) => now.duration_since(told_at) >= REMINDER,
             None => {
@@ -116,6 +165,7 @@ impl Watch {
             return (standing, None);
         }
         standing.told_at = Some(now);
+        standing.claimed_at = None;
         let alert = Alert {
             severity: trouble.severity,
             subject: trouble.subject.clone(),
@@ -184,15 +234,44 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_that_was_not_delivered_is_told_again() {
+    fn an_alert_that_was_not_delivered_is_told_again_or_at_least_its_end() {
         let before = Watch::default();
-        let (mut watch, alerts) = before.look(&[trouble(1)], at(0));
-        watch.untold(&before, &alerts[0].subject);
-        assert_eq!(watch.look(&[trouble(1)], at(1)).1.len(), 1);
+        let (after, news) = before.look(&[trouble(1)], at(0));
+        let claimed = before.claim(&after, &news, at(0));
+        assert_eq!(
+            claimed.look(&[trouble(1)], at(60)).1[0].severity,
+            Severity::Critical
+        );
+        assert_eq!(claimed.look(&[], at(60)).1[0].severity, Severity::Resolved);
+    }
 
-        let (told, _) = before.look(&[trouble(1)], at(0));
-        let (mut well, alerts) = told.look(&[], at(1));
-        well.untold(&told, &alerts[0].subject);
-        assert_eq!(well.look(&[], at(2)).1[0].severity, Severity::Resolved);
+    #[test]
+    fn what_somebody_is_telling_is_told_by_nobody_else() {
+        let before = Watch::default();
+        let (after, news) = before.look(&[trouble(1)], at(0));
+        let claimed = before.claim(&after, &news, at(0));
+        for troubles in [vec![], vec![trouble(1)]] {
+            assert_eq!(claimed.look(&troubles, at(5)), (claimed.clone(), vec![]));
+        }
+    }
+
+    #[test]
+    fn an_end_that_was_not_delivered_is_told_again() {
+        let (told, _) = Watch::default().look(&[trouble(1)], at(0));
+        let (well, news) = told.look(&[], at(1));
+        let mut claimed = told.claim(&well, &news, at(1));
+        assert_eq!(claimed.look(&[], at(2)).1[0].severity, Severity::Resolved);
+        claimed.settle(&told, &well, &news[0]);
+        assert_eq!(claimed, Watch::default());
+    }
+
+    #[test]
+    fn an_end_does_not_hide_what_somebody_has_set_out_to_tell_since() {
+        let (told, _) = Watch::default().look(&[trouble(1)], at(0));
+        let (well, ended) = told.look(&[], at(1));
+        let (again, news) = Watch::default().look(&[trouble(1)], at(1));
+        let mut claimed = Watch::default().claim(&again, &news, at(1));
+        claimed.settle(&told, &well, &ended[0]);
+        assert_eq!(claimed.look(&[], at(60)).1[0].severity, Severity::Resolved);
     }
 }

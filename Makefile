@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e mutants lint lint-template build deploy image image-test image-push
+.PHONY: help demo test storm bench e2e mutants lint lint-template build deploy image image-test image-push
 
 DEMO_SECONDS ?= 60
 
@@ -31,6 +31,13 @@ e2e: ## deploys template, functions and image into an emulator of AWS, and puts 
 	scripts/image-test.sh $(docker_here)
 	scripts/sam.sh sam build --parameter-overrides Architecture=$(lambda_here) --build-dir .cache/e2e/build
 	cargo run --locked --quiet -p e2e -- --template .cache/e2e/build/template.yaml --image millrace-recorder:$(docker_here)
+
+STORMS := storm gateway_storm keep backfill
+
+storm: ## all storms under SEEDS=n seeds each, from FROM=0; a failure says how to replay it
+	scripts/need.sh cargo=cargo cc=gcc
+	STORM_SEEDS=$(or $(SEEDS),1000) STORM_FROM=$(or $(FROM),0) cargo test --locked --profile storm -p domain --no-fail-fast \
+		$(addprefix --test ,$(STORMS)) -- --nocapture storm
 
 mutants: ## plants known bugs one at a time, and shows which layer of tests catches each
 	scripts/need.sh cargo=cargo cc=gcc python3=python3

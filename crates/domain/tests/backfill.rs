@@ -1,8 +1,10 @@
 //! The backfill in bad weather: answers that are throttled and lost, playbacks that break off, two workers, crashes
 //! between any two calls, an archive that did not take what was fetched.
-//!
-//! `BACKFILL_SEEDS` sets how many seeds run (default 15); a failing seed is named.
 #![allow(clippy::unwrap_used)]
+
+mod storm {
+    pub(crate) mod seeds;
+}
 
 use domain::backfill::{
     BackfillPolicy, Fate, Known, MEMORY, Memory, Ports, Report, admits, backfill, is_fillable, missing,
@@ -18,9 +20,11 @@ use futures::executor::block_on;
 use futures::task::noop_waker;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
+use storm::seeds::{Outcome, Storm};
 
 const NOW: i64 = 100_000;
 
@@ -344,8 +348,8 @@ fn filled(world: &World, key: &ChannelKey) -> SignedDuration {
         .sum()
 }
 
-/// One storm: what every branch of it came to.
-fn storm(seed: u64) -> (u64, u64) {
+/// One storm.
+fn weather(seed: u64) -> Outcome {
     let world = World::new(seed);
     let mut random = Random::new(seed ^ 0xB0);
     let keys: Vec<ChannelKey> = (1..=2)
@@ -391,7 +395,10 @@ fn storm(seed: u64) -> (u64, u64) {
         (asked, writes),
         "not quiet"
     );
-    (crashes, stored)
+    Outcome {
+        reached: BTreeMap::from([("crash".to_owned(), crashes), ("stored".to_owned(), stored)]),
+        simulated: world.now().duration_since(at(NOW)),
+    }
 }
 
 /// Two workers take turns for some calls, and now and then both die; whether they came to an end.
@@ -443,23 +450,14 @@ fn check_filled(world: &World, key: &ChannelKey) {
 }
 
 #[test]
-fn nothing_is_stored_twice_and_all_is_stored_in_the_end() {
-    let seeds: u64 = std::env::var("BACKFILL_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(15);
-    let (mut crashes, mut stored) = (0, 0);
-    for seed in 0..seeds {
-        let Ok((crashed, filled)) = std::panic::catch_unwind(|| storm(seed)) else {
-            panic!("seed {seed} failed, see above");
-        };
-        crashes += crashed;
-        stored += filled;
-    }
-    assert!(
-        crashes >= seeds && stored >= 20 * seeds,
-        "{crashes} crashes, {stored} segments: too calm"
-    );
+fn a_storm_stores_nothing_twice_and_all_in_the_end() {
+    let storm = Storm {
+        test: "backfill",
+        seeds: 15,
+        run: weather,
+        branches: &["crash", "stored"],
+    };
+    let _ = storm.weather_all();
 }
 
 #[test]

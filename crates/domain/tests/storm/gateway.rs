@@ -1,6 +1,7 @@
 //! One simulated gateway under one seed.
 
 use super::drive::drive;
+use super::seeds::Outcome;
 use super::watched_host::WatchedHost;
 use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Random, Weather};
 use domain::ladder::{self, ArchiveLook, EndpointLook, LadderPolicy, Patient, check};
@@ -104,8 +105,9 @@ impl Sim {
         }
     }
 
-    /// Storm, then calm; how often each branch was reached.
-    pub(crate) fn run(mut self) -> BTreeMap<String, u64> {
+    /// Storm, then calm.
+    pub(crate) fn run(mut self) -> Outcome {
+        let begin = self.now;
         for step in 0..STEPS_STORMY {
             let trouble = if (step / 60) % 3 == 2 {
                 0
@@ -121,7 +123,10 @@ impl Sim {
             self.step(step);
         }
         self.assert_converged();
-        self.reached
+        Outcome {
+            reached: self.reached,
+            simulated: self.now.duration_since(begin),
+        }
     }
 
     fn step(&mut self, step: u64) {

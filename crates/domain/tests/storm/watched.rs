@@ -3,40 +3,85 @@
 
 use domain::fakes::{FakeGateway, FakeTables, FakeTasks};
 use domain::ports::{Gateway, GatewayChannel, PortError, Tasks};
-use domain::{ChannelKey, Device, DeviceIndex, DeviceStatus, Launch, LiveTask, TaskArn};
+use domain::{ChannelKey, Device, DeviceIndex, DeviceKind, DeviceStatus, Launch, LiveTask, TaskArn};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-/// Remembers when a device list last showed a device online.
+/// When a channel was last to be seen on a device that is online.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sighting {
+    /// By the true time.
+    pub(crate) at: Timestamp,
+    /// How often the loops' clock had been stepped by then.
+    pub(crate) clock_steps: u64,
+    /// Device lists since that did not show it so.
+    pub(crate) misses: u64,
+}
+
+/// Remembers when a device list last showed a device online, for each of the channels that it then had.
 #[derive(Clone)]
 pub(crate) struct WatchedGateway {
     pub(crate) inner: FakeGateway,
-    pub(crate) now: Arc<Mutex<Timestamp>>,
-    /// The devices online in the newest list.
-    pub(crate) look: Arc<Mutex<Vec<DeviceIndex>>>,
-    pub(crate) seen_online: Arc<Mutex<BTreeMap<DeviceIndex, Timestamp>>>,
+    /// The channels of devices that are online in the newest list and of a kind that is recorded.
+    look: Arc<Mutex<BTreeSet<ChannelKey>>>,
+    sightings: Arc<Mutex<BTreeMap<ChannelKey, Sighting>>>,
 }
 
 impl WatchedGateway {
-    /// The newest list was taken in whole.
-    pub(crate) fn keep_look(&self) {
-        let now = *self.now.lock().unwrap();
-        let look = self.look.lock().unwrap().clone();
-        self.seen_online
-            .lock()
-            .unwrap()
-            .extend(look.into_iter().map(|device| (device, now)));
+    pub(crate) fn new(inner: FakeGateway) -> Self {
+        Self {
+            inner,
+            look: Arc::default(),
+            sightings: Arc::default(),
+        }
+    }
+
+    /// A poll has come to its end with the newest list; `whole` if it could write all it wanted to.
+    pub(crate) fn keep_look(&self, at: Timestamp, clock_steps: u64, whole: bool) {
+        let seen = Sighting {
+            at,
+            clock_steps,
+            misses: 0,
+        };
+        if whole {
+            let look = self.look.lock().unwrap().clone();
+            let mut sightings = self.sightings.lock().unwrap();
+            sightings.extend(look.into_iter().map(|key| (key, seen)));
+        }
+    }
+
+    /// When a poll that was taken in whole could last see the channel.
+    pub(crate) fn sighting(&self, key: &ChannelKey) -> Option<Sighting> {
+        self.sightings.lock().unwrap().get(key).copied()
+    }
+
+    /// The channels there are, of devices that are online and of a kind that is recorded.
+    fn channels_online(&self) -> BTreeSet<ChannelKey> {
+        let all = self.inner.truth().into_iter();
+        let online = all.filter(|(device, _)| {
+            device.status == DeviceStatus::Online && device.kind != DeviceKind::AccessControl
+        });
+        let keys = online.flat_map(|(device, channels)| {
+            let key = move |channel| ChannelKey {
+                device: device.index.clone(),
+                channel,
+            };
+            channels.into_iter().map(key)
+        });
+        keys.collect()
     }
 }
 
 impl Gateway for WatchedGateway {
     async fn devices(&self) -> Result<Vec<Device>, PortError> {
         let devices = self.inner.devices().await?;
-        let online = devices
-            .iter()
-            .filter(|device| device.status == DeviceStatus::Online);
-        *self.look.lock().unwrap() = online.map(|device| device.index.clone()).collect();
+        let look = self.channels_online();
+        let mut sightings = self.sightings.lock().unwrap();
+        for (_, missed) in sightings.iter_mut().filter(|(key, _)| !look.contains(key)) {
+            missed.misses += 1;
+        }
+        *self.look.lock().unwrap() = look;
         Ok(devices)
     }
 

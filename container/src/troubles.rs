@@ -49,7 +49,7 @@ impl Troubles {
     }
 }
 
-/// Tells people what is news, for ever; an alert that could not be delivered is tried again at the next look.
+/// Tells people what is news, for ever; an alert that could not be delivered is tried again at a later look.
 pub(crate) async fn tell<L: Alerts>(troubles: &Troubles, alerts: &L) -> Infallible {
     let mut watch = Watch::default();
     loop {
@@ -60,16 +60,18 @@ pub(crate) async fn tell<L: Alerts>(troubles: &Troubles, alerts: &L) -> Infallib
 }
 
 async fn tell_news<L: Alerts>(troubles: &Troubles, alerts: &L, before: &Watch) -> Watch {
-    let (mut after, news) = before.look(&troubles.list(), Timestamp::now());
+    let now = Timestamp::now();
+    let (after, news) = before.look(&troubles.list(), now);
+    let mut watch = before.claim(&after, &news, now);
     for alert in &news {
-        if let Err(error) = alerts.send(alert).await {
-            tracing::warn!(
+        match alerts.send(alert).await {
+            Ok(()) => watch.settle(before, &after, alert),
+            Err(error) => tracing::warn!(
                 subject = alert.subject,
                 error = error.chain(),
                 "alert not delivered"
-            );
-            after.untold(before, &alert.subject);
+            ),
         }
     }
-    after
+    watch
 }

@@ -13,6 +13,9 @@
 mod dating;
 mod footprint;
 mod play;
+mod telling;
+
+pub use telling::log_round;
 
 use crate::RecorderError;
 use crate::media::spool::{Pending, Spool, SpoolError};

@@ -4,28 +4,27 @@
 //! argv.
 
 #[cfg(feature = "aws")]
+pub mod backfill;
+#[cfg(feature = "aws")]
 mod ecs;
+mod host;
 #[cfg(feature = "aws")]
 mod outlet;
 mod values;
 
+pub use host::{Host, LogFormat};
 pub use values::{ArchiveUrl, Size, StateUrl};
 
 use crate::calm::Calm;
 use crate::config::Config;
 use crate::{RecorderError, Summary, run};
 use anyhow::Context;
-use clap::ValueEnum;
-use domain::TaskArn;
 use domain::ports::{Alerts, Archive, ControlTable, GapsTable, TasksTable};
 use secrecy::SecretString;
-use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 use values::{heartbeat_interval, time};
 
 /// The environment variable with the gateway's password.
@@ -37,18 +36,15 @@ const BLOCKING_THREADS_MAX: usize = 8;
 /// What a recorder is told at its start.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The name by which assignments know this recorder; on ECS its task's, which it asks for when not told.
-    #[arg(long, env = "MILLRACE_TASK_ARN", value_name = "NAME")]
-    pub task_arn: Option<String>,
+    /// Where it runs, as whom, and where it tells what.
+    #[command(flatten)]
+    pub host: Host,
     /// The tables: `sqlite:PATH`, or `dynamodb:tasks=NAME,gaps=NAME,control=NAME` in builds for AWS.
     #[arg(long, env = "MILLRACE_STATE", value_name = "URL")]
     pub state: StateUrl,
     /// Where segments end up: `file:DIR`, or `s3://BUCKET/PREFIX` in builds with S3.
     #[arg(long, env = "MILLRACE_ARCHIVE", value_name = "URL")]
     pub archive: ArchiveUrl,
-    /// The folder where recordings wait for the archive; recorders of one machine share it.
-    #[arg(long, env = "MILLRACE_SPOOL", value_name = "DIR")]
-    pub spool: PathBuf,
     /// How much may wait there; beyond it the oldest segment goes and is recorded as a gap.
     #[arg(
         long,
@@ -73,38 +69,6 @@ pub struct Args {
     /// How many uploads run at once.
     #[arg(long, env = "MILLRACE_UPLOADS_MAX", value_name = "N", default_value = "4")]
     pub uploads_max: NonZeroUsize,
-    /// The gateway's user for RTSP; its password is read from MILLRACE_GATEWAY_PASSWORD.
-    #[arg(
-        long,
-        env = "MILLRACE_GATEWAY_USERNAME",
-        value_name = "NAME",
-        default_value = "admin"
-    )]
-    pub gateway_username: String,
-    /// The SNS topic that is told what people should know; the log is told in any case.
-    #[cfg(feature = "aws")]
-    #[arg(long, env = "MILLRACE_ALERTS_TOPIC", value_name = "ARN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub alerts_topic: Option<String>,
-    /// How log lines look.
-    #[arg(long, env = "MILLRACE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    pub log_format: LogFormat,
-    /// Which log lines are written, in the syntax of the crate `tracing-subscriber`.
-    #[arg(
-        long,
-        env = "MILLRACE_LOG",
-        value_name = "FILTER",
-        default_value = "info,retina=warn,mp4_atom=error"
-    )]
-    pub log: String,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For a terminal.
-    Human,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Runs a recorder, which tells people by `alerts`, until it has nothing to record any more or a signal ends it: the first SIGTERM or SIGINT
@@ -113,7 +77,7 @@ pub enum LogFormat {
 /// # Errors
 /// It could not start; what it could not do later is in its log and its rows.
 pub fn main(args: Args, alerts: impl Alerts) -> anyhow::Result<()> {
-    log_to_stderr(args.log_format, &args.log)?;
+    args.host.log_to_stderr()?;
     let calm = Calm::default();
     let napping = calm.clone();
     // One thread serves many cameras; files and tables have the runtime's blocking threads.
@@ -132,7 +96,7 @@ pub fn main(args: Args, alerts: impl Alerts) -> anyhow::Result<()> {
 
 async fn serve(args: Args, calm: Calm, alerts: impl Alerts) -> anyhow::Result<Summary> {
     #[cfg(feature = "aws")]
-    let alerts = outlet::Outlet::new(alerts, args.alerts_topic.as_deref()).await;
+    let alerts = outlet::Outlet::new(alerts, args.host.alerts_topic.as_deref()).await;
     match args.state.clone() {
         #[cfg(feature = "local")]
         StateUrl::Sqlite(path) => {
@@ -185,51 +149,27 @@ where
 }
 
 async fn config(args: Args, calm: Calm) -> anyhow::Result<Config> {
-    let password = std::env::var(PASSWORD_ENV)
-        .map(SecretString::from)
-        .with_context(|| format!("reading the gateway's password from {PASSWORD_ENV}"))?;
+    let task = args.host.own_name().await?;
     Ok(Config {
-        task: own_name(args.task_arn).await?,
-        spool: args.spool,
+        task,
+        spool: args.host.spool,
         spool_max_bytes: args.spool_max.0,
         pull_interval: args.pull_interval,
         heartbeat_interval: args.heartbeat_interval.unwrap_or(args.pull_interval),
         orphan_grace: args.orphan_grace,
         stop_deadline: args.stop_deadline,
         uploads_max: args.uploads_max,
-        username: args.gateway_username,
-        password,
+        username: args.host.gateway_username,
+        password: password()?,
         calm,
     })
 }
 
-async fn own_name(told: Option<String>) -> anyhow::Result<TaskArn> {
-    if let Some(name) = told {
-        return Ok(TaskArn::new(name));
-    }
-    #[cfg(feature = "aws")]
-    if let Some(metadata) = std::env::var_os(ecs::METADATA_ENV) {
-        let metadata = metadata.to_string_lossy();
-        return ecs::own_task(&metadata)
-            .await
-            .context("asking ECS for this task's name");
-    }
-    anyhow::bail!("the recorder has no name: --task-arn is missing, and this is not a task of ECS")
-}
-
-fn log_to_stderr(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).context("reading the log filter")?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let installed = match format {
-        LogFormat::Human => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    installed
-        .map_err(|error| anyhow::anyhow!(error))
-        .context("starting the log")
+/// The gateway's password, which only the environment has.
+fn password() -> anyhow::Result<SecretString> {
+    std::env::var(PASSWORD_ENV)
+        .map(SecretString::from)
+        .with_context(|| format!("reading the gateway's password from {PASSWORD_ENV}"))
 }
 
 fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {

@@ -6,6 +6,7 @@ use aws::dynamodb::Tables;
 use aws::harness::{Emulator, create_bucket, create_tables, tables_of, unused_name};
 use aws::s3::S3Archive;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
 use domain::SegmentKey;
 use std::path::Path;
 
@@ -45,6 +46,16 @@ impl Cloud {
 
     pub(crate) fn archive(&self) -> S3Archive {
         S3Archive::new(self.s3.clone(), &self.stack, "")
+    }
+
+    /// Has something in the archive under this key, which nobody decodes.
+    pub(crate) async fn put(&self, segment: &SegmentKey) {
+        let put = self
+            .s3
+            .put_object()
+            .bucket(&self.stack)
+            .key(segment.object_key().0);
+        put.body(ByteStream::from_static(b"video")).send().await.unwrap();
     }
 
     /// Copies these segments into a folder, under their keys.

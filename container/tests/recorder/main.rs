@@ -5,6 +5,8 @@ mod archives;
 #[cfg(test)]
 mod aws;
 #[cfg(test)]
+mod backfill;
+#[cfg(test)]
 mod bed;
 #[cfg(test)]
 mod calls;

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("local", &["domain"]),
     ("aws", &["domain"]),
     ("lambda", &["aws", "domain", "isapi"]),
-    ("recorder", &["aws", "domain", "local"]),
+    ("recorder", &["aws", "domain", "isapi", "local"]),
     (
         "standalone",
         &["aws", "cost", "domain", "isapi", "local", "recorder", "simulator"],

@@ -4,7 +4,8 @@ use crate::config::{Config, Options};
 use crate::instance::Instance;
 use crate::machine::Machine;
 use domain::coverage::HourReport;
-use domain::{backfill, dispatch, keep, poll};
+use domain::{dispatch, keep, poll};
+use recorder::backfill::log_round;
 use std::cell::Cell;
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +26,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         () = machine.follow_events_for_ever() => {}
         () = machine.keep_for_ever(log_keep) => {}
         () = machine.measure_for_ever(log_hour) => {}
-        () = machine.backfill_for_ever(log_backfill) => {}
+        () = machine.backfill_for_ever(log_round) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -169,38 +170,6 @@ fn log_keep(report: &keep::Report) {
             unfinished,
             ?failed,
             "kept"
-        );
-    }
-}
-
-fn log_backfill(report: &backfill::Report) {
-    let backfill::Report {
-        channels,
-        playbacks,
-        stored,
-        discarded,
-        devices_waiting,
-        ..
-    } = report;
-    if let Some(failure) = &report.failure {
-        tracing::warn!(failure, "holes cannot be filled");
-    } else if let Some(held) = &report.held {
-        tracing::info!(held, "holes are being filled by somebody else");
-    } else if *stored + *playbacks == 0 && report.not_on_device.is_zero() && report.failed.is_empty() {
-        tracing::debug!(channels, devices_waiting, "no hole to fill");
-    } else {
-        let (filled, not_on_device) = (report.filled.as_secs_f64(), report.not_on_device.as_secs_f64());
-        let failed = &report.failed;
-        tracing::info!(
-            channels,
-            playbacks,
-            stored,
-            discarded,
-            filled_seconds = filled,
-            not_on_device_seconds = not_on_device,
-            devices_waiting,
-            ?failed,
-            "backfilled"
         );
     }
 }

@@ -53,6 +53,13 @@ const LEFT_TO_THE_RECORDER: [(&str, &str); 4] = [
     ("MILLRACE_UPLOADS_MAX", "nobody on AWS needs another"),
 ];
 
+/// The same of the backfill.
+const LEFT_TO_THE_BACKFILL: [(&str, &str); 3] = [
+    ("MILLRACE_TASK_ARN", "it asks ECS for its own name"),
+    ("MILLRACE_BACKFILL_AFTER", "devices close their files within it"),
+    ("MILLRACE_BACKFILL_PLAYBACKS", "more would load the gateway"),
+];
+
 /// The variables a program reads: `env = "…"` of its clap fields.
 fn read_by(sources: &[&str]) -> BTreeSet<String> {
     let text: String = sources.iter().map(|path| source(path)).collect();
@@ -104,30 +111,76 @@ fn the_shared_options_are_those_a_function_uses() {
     }
 }
 
+/// The variables the only container of a task is given, those of a condition included.
+fn given_to(task: &Value) -> BTreeSet<String> {
+    let container = &task["Properties"]["ContainerDefinitions"][0];
+    let lists = [&container["Environment"], &container["Secrets"]];
+    let entries = lists.into_iter().filter_map(Value::as_array).flatten();
+    let names = entries.filter_map(|entry| {
+        let conditional = &entry["Fn::If"][1]["Name"];
+        entry["Name"].as_str().or(conditional.as_str())
+    });
+    ours(names.map(str::to_owned))
+}
+
+/// What a program in a container reads, without what the template leaves to it.
+fn read_in_a_container(sources: &[&str], left: &[(&str, &str)]) -> BTreeSet<String> {
+    let mut read = read_by(sources);
+    // It has no flag, because other users can read an argv.
+    let cli = source("container/src/cli.rs");
+    let password = between(&cli, "PASSWORD_ENV: &str = \"", "\"");
+    read.extend(password.into_iter().map(str::to_owned));
+    for (name, why) in left {
+        assert!(read.remove(*name), "nobody reads {name} ({why})");
+    }
+    read
+}
+
 #[test]
 fn a_recorder_is_given_what_it_reads_and_nothing_else() {
     let template = template();
-    let mut read = read_by(&["container/src"]);
-    // It has no flag, because other users can read an argv.
-    read.extend(
-        between(&source("container/src"), "PASSWORD_ENV: &str = \"", "\"")
-            .into_iter()
-            .map(str::to_owned),
+    let sources = ["container/src/cli.rs", "container/src/cli/host.rs"];
+    let read = read_in_a_container(&sources, &LEFT_TO_THE_RECORDER);
+    for id in ["RecorderTask", "TransformTask"] {
+        assert_eq!(given_to(template.at(&format!("/Resources/{id}"))), read, "{id}");
+    }
+}
+
+#[test]
+fn the_backfill_is_given_what_it_reads_and_nothing_else() {
+    let template = template();
+    let sources = ["container/src/cli/backfill.rs", "container/src/cli/host.rs"];
+    let read = read_in_a_container(&sources, &LEFT_TO_THE_BACKFILL);
+    let task = template.at("/Resources/BackfillTask");
+    assert_eq!(given_to(task), read);
+    let command = &task["Properties"]["ContainerDefinitions"][0]["Command"];
+    let word = source("container/src/main.rs");
+    let word = between(&word, "const BACKFILL: &str = \"", "\"");
+    assert_eq!(
+        word.into_iter().collect::<Vec<_>>(),
+        [command[0].as_str().unwrap_or_default()]
     );
-    for (name, why) in LEFT_TO_THE_RECORDER {
-        assert!(read.remove(name), "no recorder reads {name} ({why})");
-    }
-    for (id, task) in template.resources_of("AWS::ECS::TaskDefinition") {
-        let container = &task["Properties"]["ContainerDefinitions"][0];
-        let lists = [&container["Environment"], &container["Secrets"]];
-        let entries = lists.into_iter().filter_map(Value::as_array).flatten();
-        let given = ours(
-            entries
-                .filter_map(|entry| entry["Name"].as_str())
-                .map(str::to_owned),
-        );
-        assert_eq!(given, read, "{id}");
-    }
+}
+
+#[test]
+fn every_task_of_the_template_is_compared() {
+    let template = template();
+    let tasks: Vec<&str> = template
+        .resources_of("AWS::ECS::TaskDefinition")
+        .into_keys()
+        .collect();
+    assert_eq!(tasks, ["BackfillTask", "RecorderTask", "TransformTask"]);
+    let readers = source("container/src").matches("env = \"").count();
+    let compared = ["cli.rs", "cli/backfill.rs", "cli/host.rs", "main.rs"].map(|file| {
+        source(&format!("container/src/{file}"))
+            .matches("env = \"")
+            .count()
+    });
+    assert_eq!(
+        readers,
+        compared.iter().sum::<usize>(),
+        "another file reads the environment"
+    );
 }
 
 #[test]

@@ -67,6 +67,21 @@ fn what_the_2020_system_asked_for_keeps_its_name_and_default() {
     }
 }
 
+#[test]
+fn without_a_schedule_there_is_nothing_of_the_backfill() {
+    let template = template();
+    assert_eq!(*template.at("/Parameters/BackfillSchedule/Default"), "");
+    let of_it: Vec<_> = template
+        .section("Resources")
+        .into_iter()
+        .filter(|(id, _)| id.starts_with("Backfill"))
+        .collect();
+    assert_eq!(of_it.len(), 4);
+    for (id, resource) in of_it {
+        assert_eq!(resource["Condition"], "Backfills", "{id}");
+    }
+}
+
 /// A secret is named, in SSM; it is never a parameter's value, which everybody with access to the stack can read.
 #[test]
 fn no_parameter_is_a_secret_or_defaults_to_one() {

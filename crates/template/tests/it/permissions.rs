@@ -33,7 +33,7 @@ const MACHINE_IMAGES: &str = "ec2 image/*";
 const SNAPSHOTS: &str = "ec2 snapshot/*";
 const ELASTIC_IP: &str = "ec2 elastic-ip/Address";
 
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: [Program; 9] = [
     Program {
         role: "DevicePollerRole",
         manifest: "functions/device-poller/Cargo.toml",
@@ -169,7 +169,25 @@ const PROGRAMS: [Program; 8] = [
             ("sns:Publish", &["AlertsTopic"]),
         ],
     },
+    // The recorder's program as `backfill`.
+    Program {
+        role: "BackfillRole",
+        manifest: "container/Cargo.toml",
+        grants: &[
+            ("dynamodb:Scan", &["Channels"]),
+            ("dynamodb:Query", &[BY_END]),
+            ("dynamodb:GetItem", &["Control"]),
+            ("dynamodb:UpdateItem", &["Control"]),
+            ("s3:ListBucket", &["Archive"]),
+            ("s3:PutObject", &[ARCHIVE]),
+            ("s3:GetObject", &[ARCHIVE]),
+            ("sns:Publish", &["AlertsTopic"]),
+        ],
+    },
 ];
+
+/// Whose rights EventBridge uses to start the backfill; it is no program.
+const BACKFILL_SCHEDULE: &str = "BackfillScheduleRole";
 
 /// What is done in a program's name, or comes with one of its calls; none of it is an operation the program calls.
 const COMES_WITH: [(&str, &str); 9] = [
@@ -373,16 +391,23 @@ fn a_program_is_compiled_with_the_services_it_may_use() {
 #[test]
 fn a_role_is_passed_only_to_whom_it_is_for() {
     let mut passed = BTreeSet::new();
-    for program in PROGRAMS {
-        each_grant(program.role, |(action, role), condition| {
+    let programs = PROGRAMS.iter().map(|program| program.role);
+    for who in programs.chain([BACKFILL_SCHEDULE]) {
+        each_grant(who, |(action, role), condition| {
             if action == PASSES_ROLE {
                 let to = &condition["StringEquals"]["iam:PassedToService"];
                 let to = template::substitution(to).expect("a role is passed to somebody");
-                passed.insert((program.role, role, to));
+                passed.insert((who, role, to));
             }
         });
     }
     let expected = [
+        (BACKFILL_SCHEDULE, "BackfillRole", "ecs-tasks.amazonaws.com"),
+        (
+            BACKFILL_SCHEDULE,
+            "RecorderExecutionRole",
+            "ecs-tasks.amazonaws.com",
+        ),
         ("SnapshotRecoveryRole", "GatewayRole", "ec2.${AWS::URLSuffix}"),
         (
             "StreamDispatcherRole",
@@ -393,6 +418,14 @@ fn a_role_is_passed_only_to_whom_it_is_for() {
     ];
     let expected = expected.map(|(who, role, to)| (who, role.to_owned(), to.to_owned()));
     assert_eq!(passed, expected.into());
+}
+
+#[test]
+fn the_schedule_of_the_backfill_may_start_it_and_nothing_else() {
+    let started = ("ecs:RunTask".to_owned(), "BackfillTask".to_owned());
+    let mut allowed = granted(BACKFILL_SCHEDULE);
+    allowed.retain(|(action, _)| action != PASSES_ROLE);
+    assert_eq!(allowed, BTreeSet::from([started]));
 }
 
 /// Instances, images and addresses of an account are not all this stack's.

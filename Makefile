@@ -39,6 +39,11 @@ storm: ## all storms under SEEDS=n seeds each, from FROM=0; a failure says how t
 	STORM_SEEDS=$(or $(SEEDS),1000) STORM_FROM=$(or $(FROM),0) cargo test --locked --profile storm -p domain --no-fail-fast \
 		$(addprefix --test ,$(STORMS)) -- --nocapture storm
 
+bench: ## what poll and dispatch cost as a fleet grows, and the recorder beside ffmpeg
+	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg
+	cargo bench --locked -p domain --bench growth
+	cargo bench --locked -p standalone --bench recorder
+
 mutants: ## plants known bugs one at a time, and shows which layer of tests catches each
 	scripts/need.sh cargo=cargo cc=gcc python3=python3
 	scripts/mutants.py

@@ -290,6 +290,7 @@ impl Sim {
         self.stormy = false;
         self.weather.set_trouble(0);
         self.mend_services();
+        self.recorders.see_again();
         self.clock_steps += u64::from(!self.clock_off.is_zero());
         self.clock_off = SignedDuration::ZERO;
         for name in NAMES {

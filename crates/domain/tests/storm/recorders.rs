@@ -81,6 +81,13 @@ impl Recorders {
         self.running.entry(task.clone()).or_default().blind_until = Some(until);
     }
 
+    /// All can reach the tables again.
+    pub(crate) fn see_again(&mut self) {
+        self.running
+            .values_mut()
+            .for_each(|recorder| recorder.blind_until = None);
+    }
+
     /// Nothing but what is being recorded is on its way.
     pub(crate) fn are_spools_empty(&self) -> bool {
         self.running.values().all(|recorder| recorder.spool.is_empty())

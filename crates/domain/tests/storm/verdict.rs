@@ -5,7 +5,9 @@ use domain::alert::UNREMEMBERED;
 use domain::coverage::{State, coverage, recorded_time};
 use domain::dispatch::{self, Action};
 use domain::poll::lookups;
-use domain::{ChannelKey, ChannelRow, DeviceState, SegmentKey, Severity};
+use domain::settings::Overrides;
+use domain::{Assignment, ChannelKey, ChannelRow, DeviceState, SegmentKey, Severity};
+use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -156,13 +158,14 @@ impl Sim {
         if !known.iter().eq(streams.keys()) {
             return Some(format!("known are {known:?} of {:?}", streams.keys()));
         }
-        let live: BTreeSet<_> = self
-            .tasks
-            .inner
-            .truth()
-            .into_iter()
-            .map(|task| task.arn)
-            .collect();
+        if let Some(key) = self.set_otherwise() {
+            return Some(format!("{key} has not the settings that people gave it"));
+        }
+        let tasks = self.tasks.inner.truth();
+        if tasks.iter().any(|task| task.stopping) {
+            return Some("a task is about to end".into());
+        }
+        let live: BTreeSet<_> = tasks.into_iter().map(|task| task.arn).collect();
         let mut used = BTreeSet::new();
         for row in self.tables.assignments() {
             let url = streams.remove(&row.assignment.key);
@@ -190,6 +193,18 @@ impl Sim {
         }
         let quiet = used == live && self.wakes.are_quiet() && self.recorders.are_spools_empty();
         (!streams.is_empty() || !quiet).then(|| format!("{streams:?} of nobody, {used:?} of {live:?} in use"))
+    }
+
+    /// A channel that is not yet recorded with the settings it was given.
+    fn set_otherwise(&self) -> Option<ChannelKey> {
+        let (overrides, _) = block_on(Overrides::load(&self.tables.calm())).unwrap();
+        let is_other = |assignment: &Assignment| {
+            let given = overrides.get(&assignment.key);
+            assignment.settings != *given.unwrap_or(&self.poll_policy.settings)
+        };
+        let mut assignments = self.tables.assignments().into_iter().map(|row| row.assignment);
+        let other = assignments.find(is_other);
+        other.map(|assignment| assignment.key)
     }
 
     fn assert_converged(&mut self) {

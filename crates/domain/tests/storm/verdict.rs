@@ -158,7 +158,7 @@ impl Sim {
         if !known.iter().eq(streams.keys()) {
             return Some(format!("known are {known:?} of {:?}", streams.keys()));
         }
-        if let Some(key) = self.set_otherwise() {
+        if let Some(key) = self.set_otherwise(but) {
             return Some(format!("{key} has not the settings that people gave it"));
         }
         let tasks = self.tasks.inner.truth();
@@ -195,12 +195,13 @@ impl Sim {
         (!streams.is_empty() || !quiet).then(|| format!("{streams:?} of nobody, {used:?} of {live:?} in use"))
     }
 
-    /// A channel that is not yet recorded with the settings it was given.
-    fn set_otherwise(&self) -> Option<ChannelKey> {
+    /// A channel, but this one, that is not yet recorded with the settings it was given.
+    fn set_otherwise(&self, but: Option<&ChannelKey>) -> Option<ChannelKey> {
         let (overrides, _) = block_on(Overrides::load(&self.tables.calm())).unwrap();
         let is_other = |assignment: &Assignment| {
             let given = overrides.get(&assignment.key);
-            assignment.settings != *given.unwrap_or(&self.poll_policy.settings)
+            but != Some(&assignment.key)
+                && assignment.settings != *given.unwrap_or(&self.poll_policy.settings)
         };
         let mut assignments = self.tables.assignments().into_iter().map(|row| row.assignment);
         let other = assignments.find(is_other);

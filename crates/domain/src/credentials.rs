@@ -12,11 +12,17 @@
 //!
 //! A program that knows which version of the password it has (the parameter's version) names it. A recorder does not
 //! know; its word makes the dispatcher wait until the next poll has tried the password, once.
+//!
+//! A login whose answer was lost is not a rejection, but may have been one: see [`begin`] and [`settle`].
+
+mod tries;
 
 use crate::ports::{ControlTable, PortError, Put};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+pub use tries::{Begun, Fate, Try, Wait, begin, settle};
 
 /// The name of the control item.
 pub const ITEM: &str = "credentials";

@@ -16,6 +16,7 @@
 mod images;
 mod memory;
 mod observe;
+mod office;
 mod plan;
 mod policy;
 mod role;

@@ -17,4 +17,4 @@ pub use configuration::{Applied, Change, Clock, Configuration, Identity, PortMap
 pub use plan::{Difference, Plan, plan};
 pub use policy::{NotAnOffset, SetupPolicy, Wanted, WantedClock, utc_offset};
 pub use report::{Preview, Report, Standing};
-pub use run::{MEMORY, compare, is_refused, set_up};
+pub use run::{MEMORY, compare, is_refused, owes_initial, set_up};

@@ -1,10 +1,10 @@
 //! Whole checks over a fake host: who is looked after, how often the gateway is asked, and what is done.
 #![allow(clippy::unwrap_used)]
 
+use domain::credentials::{Begun, Fate};
 use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Password, Software, Weather};
 use domain::ladder::{
-    Action, ArchiveLook, EndpointLook, InstanceLook, LadderPolicy, MEMORY, Memory, Patient, Report, Rung,
-    check,
+    Action, ArchiveLook, EndpointLook, InstanceLook, LadderPolicy, Patient, Report, Rung, check,
 };
 use domain::ports::{ControlTable, Power, Put, Site};
 use domain::recover::{ROLE, Role};
@@ -167,19 +167,23 @@ fn the_step_that_was_begun_is_reported_and_starting_what_was_stopped_is_no_other
     assert_eq!(actions, [Action::Stop, Action::Start]);
 }
 
+/// A try of the poll's whose answer is lost.
+fn lose_an_answer(rig: &Rig) {
+    let begun = block_on(credentials::begin(&rig.tables, 1, "poll", rig.now)).unwrap();
+    let Begun::Try(tried) = begun else {
+        panic!("{begun:?}")
+    };
+    block_on(credentials::settle(&rig.tables, tried, Fate::Lost)).unwrap();
+}
+
 #[test]
-fn after_two_lost_answers_to_a_password_the_gateway_is_given_a_pause() {
+fn answers_that_the_poll_lost_count_for_the_check_too() {
     let mut rig = Rig::in_office();
     rig.host
         .change_software(&rig.instance, |software| software.password = Password::Other);
-    let memory = Memory {
-        untold_logins: 2,
-        untold_at: Some(rig.now),
-        ..Memory::default()
-    };
-    let memory = serde_json::to_value(memory).unwrap();
-    let put = block_on(rig.tables.put_control(MEMORY, &memory, None));
-    assert_eq!(put.unwrap(), Put::Written);
+    lose_an_answer(&rig);
+    rig.now += SignedDuration::from_mins(1);
+    lose_an_answer(&rig);
     for _ in 0..4 {
         let look = rig.check().look.unwrap();
         assert!(matches!(look.endpoint, EndpointLook::Silent(_)), "{look:?}");

@@ -8,7 +8,7 @@ use domain::recover::{Asked, MEMORY, Memory, ROLE, RecoverPolicy, Request, Role,
 use domain::setup::SetupPolicy;
 use domain::{
     ChannelKey, ChannelRow, Device, DeviceIndex, DeviceKind, DeviceState, DeviceStatus, InstanceId,
-    InstanceState, RecordingSettings, Revision,
+    InstanceState, RecordingSettings, Revision, credentials,
 };
 use futures::executor::block_on;
 use futures::task::noop_waker;
@@ -40,7 +40,7 @@ impl Rig {
             alerts: FakeAlerts::new(weather),
             policy: RecoverPolicy::default(),
             setup: SetupPolicy {
-                has_initial_password: true,
+                initial_password_version: Some(1),
                 ..SetupPolicy::default()
             },
             now: Timestamp::from_second(1_800_000_000).unwrap(),
@@ -393,7 +393,8 @@ fn without_any_image_an_old_gateway_is_replaced_from_the_base_image() {
 #[test]
 fn a_gateway_in_order_with_a_fresh_image_costs_no_write() {
     let mut rig = Rig::in_office();
-    rig.minutes(2);
+    // The first time that it lets us in is written down.
+    rig.minutes(31);
     let writes = rig.tables.writes();
     let quiet = (0..25).filter(|_| {
         let before = rig.tables.writes();
@@ -422,6 +423,26 @@ fn a_drill_that_is_asked_for_twice_is_one() {
     assert!(matches!(rig.ask(true), Asked::NotAfter(before) if before.drill));
     rig.minutes(45);
     assert_eq!(rig.ask(true), Asked::Waits);
+}
+
+#[test]
+fn an_initial_password_that_was_put_right_lets_us_into_a_gateway_in_office_that_was_reset() {
+    let mut rig = Rig::in_office();
+    let role = rig.role();
+    rig.host
+        .change_software(&role, |software| software.password = Password::Other);
+    rig.minutes(40);
+    let rejection = block_on(credentials::rejected(&rig.tables)).unwrap();
+    assert_eq!(rejection.unwrap().by, "setup");
+    rig.host
+        .change_software(&role, |software| software.password = Password::Initial);
+    rig.minutes(40);
+    assert_eq!(rig.host.software(&role).unwrap().password, Password::Initial);
+    rig.setup.initial_password_version = Some(2);
+    rig.minutes(40);
+    assert_eq!(rig.host.software(&role).unwrap().password, Password::Wanted);
+    assert_eq!(block_on(credentials::rejected(&rig.tables)).unwrap(), None);
+    assert_eq!(rig.host.software(&role).unwrap().lockouts, 0);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use domain::InstanceId;
 use domain::fakes::{FakeHost, FakeSite, FakeTables, Password, Software, Weather};
 use domain::ports::{Connect, ControlTable};
 use domain::setup::{
-    Clock, Configuration, MEMORY, PortMap, Preview, SetupPolicy, Standing, Wanted, WantedClock, compare,
-    plan, set_up, utc_offset,
+    Clock, Configuration, MEMORY, PortMap, Preview, Report, SetupPolicy, Standing, Wanted, WantedClock,
+    compare, plan, set_up, utc_offset,
 };
 use futures::executor::block_on;
 use futures::task::noop_waker;
@@ -30,7 +30,7 @@ fn policy() -> SetupPolicy {
             external_address: Some("192.0.2.10".into()),
         },
         password_version: 1,
-        has_initial_password: true,
+        initial_password_version: Some(1),
         ..SetupPolicy::default()
     }
 }
@@ -150,7 +150,20 @@ impl Rig {
         let endpoint = format!("http://{}", self.instance);
         let gateway = self.site.connect(&endpoint).unwrap();
         let run = set_up(policy, &endpoint, &gateway, &self.tables, self.now());
-        Some(drive(run, budget)?.map_or_else(|error| Standing::Underway(error.chain()), |it| it.standing))
+        let standing = drive(run, budget)?.standing;
+        Some(standing.unwrap_or_else(|error| Standing::Underway(error.chain())))
+    }
+
+    /// One run a minute later, of whose calls every third fails.
+    fn in_weather(&mut self, policy: &SetupPolicy, seed: u64) -> Report {
+        self.second += 60;
+        self.host.set_now(self.now());
+        let weather = Weather::seeded(seed);
+        weather.set_trouble(33);
+        let endpoint = format!("http://{}", self.instance);
+        let gateway = FakeSite::new(weather, self.host.clone()).connect(&endpoint);
+        let gateway = gateway.unwrap();
+        block_on(set_up(policy, &endpoint, &gateway, &self.tables, self.now()))
     }
 
     /// One dry run a minute later.
@@ -289,6 +302,73 @@ fn a_password_that_was_put_right_is_tried_again_under_its_new_version() {
     let mut renewed = policy();
     renewed.password_version = 2;
     rig.until_in_order(&renewed);
+}
+
+#[test]
+fn an_initial_password_that_was_put_right_is_tried_though_the_wanted_one_is_the_same() {
+    let mut software = Software::fresh();
+    software.password = Password::Other;
+    let mut rig = Rig::new(software);
+    for _ in 0..10 {
+        rig.run(&policy(), None);
+    }
+    rig.host
+        .change_software(&rig.instance, |software| software.password = Password::Initial);
+    let same = rig.run(&policy(), None);
+    assert!(matches!(same, Some(Standing::NeedsPerson(_))), "{same:?}");
+    let mut renewed = policy();
+    renewed.initial_password_version = Some(2);
+    rig.until_in_order(&renewed);
+}
+
+#[test]
+fn a_wanted_password_that_was_refused_is_not_tried_for_a_changed_initial_one() {
+    let mut software = Software::fresh();
+    software.password = Password::Other;
+    let mut rig = Rig::new(software);
+    rig.run(&policy(), None);
+    rig.host
+        .change_software(&rig.instance, |software| software.password = Password::Wanted);
+    let mut renewed = policy();
+    renewed.initial_password_version = Some(2);
+    for _ in 0..10 {
+        let refused = rig.run(&renewed, None);
+        assert!(matches!(refused, Some(Standing::NeedsPerson(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn no_number_of_wrong_initial_passwords_locks_the_account() {
+    let mut software = Software::fresh();
+    software.password = Password::Other;
+    let mut rig = Rig::new(software);
+    for version in 1..50 {
+        let renewed = SetupPolicy {
+            initial_password_version: Some(version),
+            ..policy()
+        };
+        assert!(matches!(rig.run(&renewed, None), Some(Standing::NeedsPerson(_))));
+    }
+    assert_eq!(rig.software().lockouts, 0);
+}
+
+#[test]
+fn what_was_changed_before_a_failure_is_reported_with_it() {
+    let mut told = 0;
+    for seed in 0..200 {
+        let mut rig = Rig::new(Software::fresh());
+        rig.until_in_order(&policy());
+        rig.host.change_software(&rig.instance, |software| {
+            software.configuration.name = "by hand".into();
+            software.configuration.clock.utc_offset = Offset::constant(3);
+        });
+        let report = rig.in_weather(&policy(), seed);
+        let name = report.changed.iter().any(|change| change.contains("`by hand`"));
+        let is_changed = rig.software().configuration.name == "Millrace";
+        assert!(name || !is_changed, "seed {seed}: {report:?}");
+        told += u32::from(name && report.standing.is_err());
+    }
+    assert!(told > 10, "few failures came after the change: {told}");
 }
 
 #[test]

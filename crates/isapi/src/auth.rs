@@ -129,6 +129,15 @@ impl Authenticator {
         self.state().answered
     }
 
+    /// Whether the gateway was given these credentials to judge, since this was last asked or they were last proven, and
+    /// did not tell what it thinks of them.
+    pub(crate) fn take_untold(&self) -> bool {
+        let mut state = self.state();
+        let untold = state.answered && state.proven.is_none() && state.rejection.is_none();
+        state.answered &= !untold;
+        untold
+    }
+
     /// The authorization of a call's next request. Waits for the turn while nothing is proven.
     ///
     /// # Errors
@@ -231,7 +240,7 @@ impl State {
             return Ok(None);
         };
         let Some(authorization) = challenge.answer(&self.username, &self.password, question) else {
-            self.proven = None;
+            self.unprove();
             return Ok(None);
         };
         let answered = Answered::Proven {
@@ -278,8 +287,14 @@ impl State {
 
     fn forget(&mut self, nonce: &str) {
         if self.proven.as_ref().is_some_and(|proven| proven.nonce() == nonce) {
-            self.proven = None;
+            self.unprove();
         }
+    }
+
+    /// A new challenge is needed; the answers to the former one were judged.
+    fn unprove(&mut self) {
+        self.proven = None;
+        self.answered = false;
     }
 
     fn reject(&mut self, identity: &Identity, rejection: Rejection) -> IsapiError {

@@ -95,6 +95,12 @@ impl Client {
         self.inner.authenticator.has_answered()
     }
 
+    /// Whether, since this was last called, the password was sent and the answer to it never came: the gateway may have
+    /// counted a wrong one.
+    pub fn take_login_untold(&self) -> bool {
+        self.inner.authenticator.take_untold()
+    }
+
     /// What was asked of the gateway since this was last called, by all clones.
     pub fn take_traffic(&self) -> Traffic {
         self.inner.tally.take()

@@ -3,11 +3,15 @@
 
 use domain::credentials::{self, Rejection};
 use domain::ports::{ChannelsTable, ControlTable, Put};
+use jiff::{SignedDuration, Timestamp};
 use lambda::harness::{Cloud, Function};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulator::scenario::{ChannelSpec, DeviceSpec};
-use simulator::{Scenario, Simulator};
+use simulator::{ApiFault, Operation, Scenario, Simulator};
+
+/// The control item in which tries of the password are counted.
+const TRIES: &str = "tries";
 
 const WRONG: &str = "wrong-password-7431";
 
@@ -153,6 +157,52 @@ async fn what_a_recorder_said_of_the_password_is_forgotten_when_the_poll_can_log
     let poller = poller(&cloud, gateway.api_url()).await;
     assert_eq!(poll(&poller).await["PollFailed"], 0.0);
     assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), None);
+}
+
+/// Lets so much time pass for the try whose answer was lost.
+async fn let_pass(cloud: &Cloud, time: SignedDuration) {
+    let mut item = cloud.tables.get_control(TRIES).await.unwrap().unwrap();
+    item.value["triedAt"] = json!(Timestamp::now() - time);
+    let put = cloud.tables.put_control(TRIES, &item.value, Some(item.version));
+    assert_eq!(put.await.unwrap(), Put::Written);
+}
+
+#[tokio::test]
+async fn a_login_whose_answer_is_lost_is_a_try_for_which_everybody_waits() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let cut = Operation::ApiFault {
+        fault: ApiFault::Reset,
+        path: None,
+        calls: None,
+    };
+    gateway.control().apply(cut).unwrap();
+    for wait in [SignedDuration::from_secs(20), SignedDuration::from_mins(4)] {
+        let before = gateway.requests().granted;
+        // Another environment each time, which knows nothing but what is written.
+        let poller = poller(&cloud, gateway.api_url()).await;
+        assert_eq!(poll(&poller).await["PollFailed"], 1.0);
+        assert_eq!(
+            gateway.requests().granted,
+            before + 1,
+            "it was let in, but never heard so"
+        );
+        let asked = gateway.requests().total();
+        let_pass(&cloud, wait).await;
+        let waits = poll(&poller).await;
+        let why = waits["report"]["failure"].as_str().unwrap();
+        assert!(why.contains("did not say whether the password is right"), "{why}");
+        assert_eq!(gateway.requests().total(), asked, "it is not asked");
+        let_pass(&cloud, wait * 2).await;
+    }
+    gateway.control().apply(Operation::ClearApiFaults).unwrap();
+    let poller = poller(&cloud, gateway.api_url()).await;
+    assert_eq!(poll(&poller).await["PollFailed"], 0.0);
+    let tries = cloud.tables.get_control(TRIES).await.unwrap().unwrap();
+    assert_eq!(
+        (&tries.value["accepted"], &tries.value["unanswered"]),
+        (&json!(true), &json!(0))
+    );
 }
 
 #[tokio::test]

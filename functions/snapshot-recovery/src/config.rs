@@ -145,7 +145,7 @@ impl Config {
                 external_address: None,
             },
             password_version: keys.password_version(),
-            has_initial_password: self.gateway_initial_password_parameter.0.is_some(),
+            initial_password_version: keys.initial_password_version(),
             ..SetupPolicy::default()
         }
     }

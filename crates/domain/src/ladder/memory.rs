@@ -28,10 +28,6 @@ pub struct Memory {
     pub tried: Vec<Try>,
     /// The version of the password that it refused, until everybody could be told.
     pub refused_version: Option<u64>,
-    /// Logins in a row whose answer was lost after the password had been sent.
-    pub untold_logins: u32,
-    /// The last of them.
-    pub untold_at: Option<Timestamp>,
     /// What people were told of standing troubles.
     pub watch: Watch,
     /// Alerts not delivered yet.

@@ -1,7 +1,7 @@
 //! One look at the gateway from all sides but the archive's.
 
 use super::{ArchiveLook, DevicesLook, EndpointLook, InstanceLook, LadderPolicy, Look, Memory, Patient};
-use crate::credentials::{self, Rejection};
+use crate::credentials::{self, Begun, Fate, Rejection, Try};
 use crate::device::DeviceStatus;
 use crate::instance::{Instance, InstanceState, StatusCheck};
 use crate::ports::{
@@ -10,6 +10,9 @@ use crate::ports::{
 use crate::recover::Role;
 use crate::setup::Identity;
 use jiff::Timestamp;
+
+/// Who says what it learns of the password.
+const BY: &str = "health check";
 
 /// Looks. What cannot be seen is unknown, not ill, but for the gateway's own silence.
 ///
@@ -36,11 +39,6 @@ where
         .filter(|rejection| rejection.forbids(policy.password_version, now));
     let (endpoint, devices) = match forbidden {
         Some(rejection) => (EndpointLook::ShutOut(rejection.to_string()), DevicesLook::Unknown),
-        None if let Some(until) = pause(policy, memory, now) => {
-            let why =
-                format!("it does not say whether the password is right, and is asked again at {until:.0}");
-            (EndpointLook::Silent(why), DevicesLook::Unknown)
-        }
         None if memory.refused_version == Some(policy.password_version) => {
             let why = "it refused this password, which could not be told to all yet".to_owned();
             (EndpointLook::ShutOut(why), DevicesLook::Unknown)
@@ -69,15 +67,6 @@ async fn instance<H: Instances, C, T, L>(site: Site<'_, H, C, T, L>, role: &Role
     }
 }
 
-/// Until when the password is not tried, because too many answers to it were lost.
-fn pause(policy: &LadderPolicy, memory: &Memory, now: Timestamp) -> Option<Timestamp> {
-    let last = memory
-        .untold_at
-        .filter(|_| memory.untold_logins >= policy.untold_max)?;
-    let until = last.saturating_add(policy.untold_wait).ok()?;
-    (until > now && last <= now).then_some(until)
-}
-
 async fn look_inside<H, C, T, L>(
     policy: &LadderPolicy,
     site: Site<'_, H, C, T, L>,
@@ -95,32 +84,14 @@ where
         Ok(gateway) => gateway,
         Err(error) => return unseen(EndpointLook::ShutOut(error.chain())),
     };
+    let tried = match credentials::begin(site.table, policy.password_version, BY, now).await? {
+        Begun::Try(tried) => tried,
+        Begun::Wait(wait) => return unseen(EndpointLook::Silent(wait.to_string())),
+    };
     let answer = gateway.log_in(Credential::Wanted).await;
-    count_untold(memory, &answer, now);
-    match answer {
-        Ok(LogIn::Accepted(identity)) => {
-            if let Some(rejection) = rejection {
-                credentials::accept(site.table, rejection).await?;
-            }
-            if let Some(who) = stranger(policy, &identity) {
-                return unseen(EndpointLook::Stranger(who));
-            }
-        }
-        Ok(LogIn::Rejected { .. }) => {
-            memory.refused_version = Some(policy.password_version);
-            tell_refusal(policy, site, memory, now).await;
-            return unseen(EndpointLook::ShutOut(rejection_of(policy, None, now).to_string()));
-        }
-        Ok(LogIn::Locked { locked_for }) => {
-            let until = now.saturating_add(locked_for.unwrap_or(policy.lock_wait)).ok();
-            let rejection = rejection_of(policy, until, now);
-            credentials::reject(site.table, &rejection).await?;
-            return unseen(EndpointLook::ShutOut(rejection.to_string()));
-        }
-        Err(error @ PortError::Refused { .. }) => return unseen(EndpointLook::ShutOut(error.chain())),
-        Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => {
-            return unseen(EndpointLook::Silent(error.chain()));
-        }
+    let endpoint = judge(policy, site, memory, tried, answer, rejection, now).await?;
+    if endpoint != EndpointLook::Well {
+        return unseen(endpoint);
     }
     let devices = match gateway.devices().await {
         Err(_) => DevicesLook::Unknown,
@@ -132,23 +103,51 @@ where
                 .count(),
         },
     };
-    Ok((EndpointLook::Well, devices))
+    Ok((endpoint, devices))
 }
 
-fn count_untold(memory: &mut Memory, answer: &Result<LogIn, PortError>, now: Timestamp) {
-    match answer {
-        Ok(LogIn::Accepted(_) | LogIn::Rejected { .. } | LogIn::Locked { .. })
-        | Err(PortError::Refused { .. }) => {
-            memory.untold_logins = 0;
-            memory.untold_at = None;
+/// What the answer to a login says of the endpoint. What everybody must know of it is told first.
+async fn judge<H, C, T, L>(
+    policy: &LadderPolicy,
+    site: Site<'_, H, C, T, L>,
+    memory: &mut Memory,
+    tried: Try,
+    answer: Result<LogIn, PortError>,
+    rejection: Option<&Rejection>,
+    now: Timestamp,
+) -> Result<EndpointLook, PortError>
+where
+    T: ControlTable,
+{
+    let fate = Fate::of(&answer);
+    let endpoint = match answer {
+        Ok(LogIn::Accepted(identity)) => {
+            if let Some(rejection) = rejection {
+                credentials::accept(site.table, rejection).await?;
+            }
+            stranger(policy, &identity).map_or(EndpointLook::Well, EndpointLook::Stranger)
         }
-        Err(PortError::Unknown { .. }) => {
-            memory.untold_logins = memory.untold_logins.saturating_add(1);
-            memory.untold_at = Some(now);
+        Ok(LogIn::Rejected { .. }) => {
+            memory.refused_version = Some(policy.password_version);
+            tell_refusal(policy, site, memory, now).await;
+            EndpointLook::ShutOut(rejection_of(policy, None, now).to_string())
         }
-        // It was surely not reached.
-        Err(PortError::Throttled { .. }) => {}
+        Ok(LogIn::Locked { locked_for }) => {
+            let until = now.saturating_add(locked_for.unwrap_or(policy.lock_wait)).ok();
+            let rejection = rejection_of(policy, until, now);
+            credentials::reject(site.table, &rejection).await?;
+            EndpointLook::ShutOut(rejection.to_string())
+        }
+        Err(error @ PortError::Refused { .. }) => EndpointLook::ShutOut(error.chain()),
+        Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => {
+            EndpointLook::Silent(error.chain())
+        }
+    };
+    // A refusal that could not be told stays a try whose answer is lost, for which everybody waits.
+    if memory.refused_version.is_none() {
+        credentials::settle(site.table, tried, fate).await?;
     }
+    Ok(endpoint)
 }
 
 /// Tells everybody who would try the password that it was refused. While that fails, the ladder's own memory keeps
@@ -175,7 +174,7 @@ fn rejection_of(policy: &LadderPolicy, locked_until: Option<Timestamp>, now: Tim
     Rejection {
         version: Some(policy.password_version),
         since: now,
-        by: "health check".into(),
+        by: BY.into(),
         locked_until,
     }
 }

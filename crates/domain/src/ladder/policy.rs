@@ -28,11 +28,6 @@ pub struct LadderPolicy {
     pub throttled_max: usize,
     /// How long an account that is locked without saying for how long is left alone.
     pub lock_wait: SignedDuration,
-    /// After so many logins in a row of which it is not known whether the password was right, it is given a pause:
-    /// if it was wrong, a few more would lock the account.
-    pub untold_max: u32,
-    /// How long the pause is.
-    pub untold_wait: SignedDuration,
     /// The model that must answer; `None` for any.
     pub model: Option<String>,
     /// All devices offline is a symptom when there are at least so many.
@@ -58,8 +53,6 @@ impl Default for LadderPolicy {
             repair_up_to: Some(Rung::Replace),
             throttled_max: 3,
             lock_wait: SignedDuration::from_mins(30),
-            untold_max: 2,
-            untold_wait: SignedDuration::from_mins(5),
             model: None,
             devices_min: 2,
             channels_min: 2,

@@ -1,5 +1,6 @@
 //! One look at everything a round needs, the gateway whose turn it is included.
 
+use super::office::{BY, InOffice};
 use super::saga::{Ask, ask};
 use super::{Memory, Observed, Plan, Proof, RecoverPolicy, Role, plan, role};
 use crate::credentials::{self, Rejection};
@@ -104,17 +105,22 @@ where
     T: ControlTable,
 {
     let gateway = site.connect.connect(endpoint)?;
-    let report = set_up(setup, endpoint, &gateway, site.table, now).await?;
+    Ok(proof_of(set_up(setup, endpoint, &gateway, site.table, now).await))
+}
+
+/// What a run of setup proves. What it changed is told even if it failed afterwards.
+fn proof_of(report: setup::Report) -> Proven {
     let proof = match report.standing {
-        Standing::InOrder(_) => report
+        Ok(Standing::InOrder(_)) => report
             .by_hand
             .first()
             .cloned()
             .map_or(Proof::InOrder, Proof::ButByHand),
-        Standing::Underway(why) => Proof::NotYet(why),
-        Standing::NeedsPerson(why) => Proof::NeedsPerson(why),
+        Ok(Standing::Underway(why)) => Proof::NotYet(why),
+        Ok(Standing::NeedsPerson(why)) => Proof::NeedsPerson(why),
+        Err(error) => Proof::NotYet(error.chain()),
     };
-    Ok((proof, report.changed))
+    (proof, report.changed)
 }
 
 /// Sets the gateway in office up, into which others log in too: a password it refused is tried by nobody again, and
@@ -130,16 +136,27 @@ where
     C: Connect,
     T: ControlTable,
 {
-    let forbidden = rejection.filter(|rejection| rejection.forbids(setup.password_version, now));
-    if let Some(rejection) = forbidden {
+    let forbidden = rejection
+        .as_ref()
+        .filter(|rejection| rejection.forbids(setup.password_version, now));
+    if let Some(rejection) = forbidden
+        && (rejection.locked_until.is_some() || !setup::owes_initial(setup, endpoint, site.table).await?)
+    {
         return Ok((Proof::NeedsPerson(rejection.to_string()), Vec::new()));
     }
-    let proven = prove(setup, site, endpoint, now).await?;
+    let gateway = InOffice {
+        gateway: site.connect.connect(endpoint)?,
+        table: site.table,
+        version: setup.password_version,
+        rejection,
+        now,
+    };
+    let proven = proof_of(set_up(setup, endpoint, &gateway, site.table, now).await);
     if setup::is_refused(setup, endpoint, site.table).await? {
         let rejection = Rejection {
             version: Some(setup.password_version),
             since: now,
-            by: "setup".into(),
+            by: BY.into(),
             locked_until: None,
         };
         credentials::reject(site.table, &rejection).await?;

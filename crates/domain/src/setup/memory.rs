@@ -17,13 +17,14 @@ pub(super) const GATEWAYS_MAX: usize = 8;
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Tries {
     pub(super) password_version: u64,
+    pub(super) initial_password_version: Option<u64>,
     /// Tries since a password was last right, counted before they are made.
     pub(super) tries: u32,
     /// The last of them.
     pub(super) tried_at: Option<Timestamp>,
     /// One of them was refused; without that, crashes may have used them up, and time heals.
     pub(super) refused: bool,
-    /// The wanted password was refused, and what the gateway says to the initial one is not known yet.
+    /// The wanted password was refused, and the initial one may be tried: it was not refused too, or has changed since.
     pub(super) wanted_refused: bool,
     pub(super) locked_until: Option<Timestamp>,
     pub(super) restart: Option<Restart>,
@@ -48,12 +49,24 @@ impl Tries {
             self.refused = false;
             self.wanted_refused = false;
             self.locked_until = None;
+        } else if self.owes_initial(policy) {
+            // The wanted one has not changed, and is not tried again.
+            self.tries = 0;
+            self.refused = false;
         }
         if policy.try_again {
             self.restart = None;
         }
         self.password_version = policy.password_version;
+        self.initial_password_version = policy.initial_password_version;
         self
+    }
+
+    /// Whether the gateway refused the passwords, and of these two the initial one is another now.
+    pub(super) fn owes_initial(&self, policy: &SetupPolicy) -> bool {
+        let changed = policy.initial_password_version.is_some()
+            && policy.initial_password_version != self.initial_password_version;
+        changed && self.wanted_refused && self.password_version == policy.password_version
     }
 
     /// Whether there is nothing worth remembering.

@@ -8,8 +8,9 @@ pub struct SetupPolicy {
     pub wanted: Wanted,
     /// The version of the wanted password: one that was refused is not tried until this changes.
     pub password_version: u64,
-    /// Whether there is an initial password to try on a gateway that refuses the wanted one.
-    pub has_initial_password: bool,
+    /// The version of the initial password, which is tried on a gateway that refuses the wanted one; `None` when there
+    /// is none. One that was refused is not tried until this changes.
+    pub initial_password_version: Option<u64>,
     /// Lifts the ban on trying refused passwords again: a person has repaired the gateway's side.
     pub try_again: bool,
     /// Wrong passwords in a row that setup gives a gateway at most. Gateways lock after five as a rule, and others log
@@ -74,7 +75,7 @@ impl Default for SetupPolicy {
         Self {
             wanted: Wanted::default(),
             password_version: 0,
-            has_initial_password: false,
+            initial_password_version: None,
             try_again: false,
             tries_max: 3,
             tries_spared: 2,

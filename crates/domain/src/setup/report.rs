@@ -1,14 +1,16 @@
 //! What runs of setup report.
 
 use super::{Identity, Plan};
+use crate::ports::PortError;
 use std::fmt;
 
-/// What one run found and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What one run found and did, be it only until it failed.
+#[derive(Debug)]
 pub struct Report {
-    /// How the gateway stands now.
-    pub standing: Standing,
-    /// What was changed, in words.
+    /// How the gateway stands now, or why that is not known: the gateway's or the table's failure;
+    /// [`PortError::Throttled`] when another invocation was faster.
+    pub standing: Result<Standing, PortError>,
+    /// What was changed, in words; where the answer to a change was lost, that it may have been.
     pub changed: Vec<String>,
     /// What only a person can change, in words.
     pub by_hand: Vec<String>,

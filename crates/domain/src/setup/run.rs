@@ -31,6 +31,20 @@ where
     Ok(preview)
 }
 
+/// Whether the gateway at `endpoint` has refused the passwords, and the initial one is another now: only that is tried.
+///
+/// # Errors
+/// The table's.
+pub async fn owes_initial<T: ControlTable>(
+    policy: &SetupPolicy,
+    endpoint: &str,
+    table: &T,
+) -> Result<bool, PortError> {
+    let memories: Memory<Memories> = Memory::load(table, MEMORY).await?;
+    let tries = memories.value.get(endpoint);
+    Ok(tries.is_some_and(|tries| tries.owes_initial(policy)))
+}
+
 /// Whether the gateway at `endpoint` has refused the passwords.
 ///
 /// # Errors
@@ -48,29 +62,34 @@ pub async fn is_refused<T: ControlTable>(
 }
 
 /// Brings the gateway at `endpoint` one step nearer to what is wanted; run again until it is in order. Safe to
-/// repeat, to run twice at once and to crash between any two calls.
-///
-/// # Errors
-/// The gateway's or the table's; [`PortError::Throttled`] when another invocation was faster.
+/// repeat, to run twice at once and to crash between any two calls. What was changed before a failure is reported with it:
+/// the next run finds nothing to change there.
 pub async fn set_up<G, T>(
     policy: &SetupPolicy,
     endpoint: &str,
     gateway: &G,
     table: &T,
     now: Timestamp,
-) -> Result<Report, PortError>
+) -> Report
 where
     G: GatewayAdmin,
     T: ControlTable,
 {
-    let mut run = Run::begin(policy, endpoint, gateway, table, now).await?;
-    let standing = run.steps().await?;
-    run.save().await?;
-    Ok(Report {
-        standing,
+    let mut run = match Run::begin(policy, endpoint, gateway, table, now).await {
+        Ok(run) => run,
+        Err(error) => {
+            return Report {
+                standing: Err(error),
+                changed: Vec::new(),
+                by_hand: Vec::new(),
+            };
+        }
+    };
+    Report {
+        standing: run.conclude().await,
         changed: run.changed,
         by_hand: run.by_hand,
-    })
+    }
 }
 
 struct Run<'a, G, T> {
@@ -109,12 +128,19 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
         })
     }
 
+    async fn conclude(&mut self) -> Result<Standing, PortError> {
+        let standing = self.steps().await?;
+        self.save().await?;
+        Ok(standing)
+    }
+
     async fn steps(&mut self) -> Result<Standing, PortError> {
         let identity = match self.enter().await? {
             Ok((identity, Credential::Wanted)) => identity,
             Ok((_, Credential::Initial)) => {
-                self.gateway.adopt_password().await?;
-                self.changed.push("replace the initial password".into());
+                let adopted = self.gateway.adopt_password().await;
+                self.note("replace the initial password".into(), &adopted);
+                adopted?;
                 return Ok(Standing::Underway("its password was just changed".into()));
             }
             Err(standing) => return Ok(standing),
@@ -166,10 +192,9 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
         }
         let mut password = self.first_password();
         let mut answer = self.answer_to(password).await?;
-        if let (Credential::Wanted, LogIn::Rejected { tries_left }) = (password, &answer) {
-            if !self.may_be_fresh(*tries_left) {
-                return self.give_up().await.map(Err);
-            }
+        if let (Credential::Wanted, LogIn::Rejected { tries_left }) = (password, &answer)
+            && self.may_be_fresh(*tries_left)
+        {
             self.tries.wanted_refused = true;
             password = Credential::Initial;
             answer = self.answer_to(password).await?;
@@ -179,7 +204,10 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
                 self.accepted().await?;
                 Ok(Ok((identity, password)))
             }
-            LogIn::Rejected { .. } => self.give_up().await.map(Err),
+            LogIn::Rejected { tries_left } => {
+                self.tries.wanted_refused = self.spares(tries_left);
+                self.give_up().await.map(Err)
+            }
             LogIn::Locked { locked_for } => self.locked(locked_for).await.map(Err),
         }
     }
@@ -209,7 +237,7 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
     /// The wanted password; but once that was refused, the initial one: asking for both again because an answer was
     /// lost would use up the tries.
     fn first_password(&self) -> Credential {
-        if self.policy.has_initial_password && self.tries.wanted_refused {
+        if self.policy.initial_password_version.is_some() && self.tries.wanted_refused {
             Credential::Initial
         } else {
             Credential::Wanted
@@ -219,8 +247,13 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
     /// Whether a gateway that refuses the wanted password may be asked for the initial one: that of a gateway fresh
     /// from its base image.
     fn may_be_fresh(&self, tries_left: Option<u32>) -> bool {
-        let few_left = tries_left.is_some_and(|left| left <= self.policy.tries_spared);
-        self.policy.has_initial_password && !few_left && self.tries.tries < self.policy.tries_max
+        let has_initial = self.policy.initial_password_version.is_some();
+        has_initial && self.spares(tries_left) && self.tries.tries < self.policy.tries_max
+    }
+
+    /// Whether a gateway with so many tries left may be asked once more.
+    fn spares(&self, tries_left: Option<u32>) -> bool {
+        tries_left.is_none_or(|left| left > self.policy.tries_spared)
     }
 
     async fn accepted(&mut self) -> Result<(), PortError> {
@@ -273,15 +306,25 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
             self.owe_restart().await?;
         }
         for difference in &plan.differences {
-            let applied = self.gateway.change(&difference.change).await?;
-            self.changed
-                .push(format!("{} ({})", difference.change, difference.is));
-            match applied {
+            let applied = self.gateway.change(&difference.change).await;
+            self.note(format!("{} ({})", difference.change, difference.is), &applied);
+            match applied? {
                 Applied::Now => {}
                 Applied::AfterRestart => self.owe_restart().await?,
             }
         }
         Ok(())
+    }
+
+    /// Remembers for the report what was changed, and what may have been.
+    fn note<R>(&mut self, change: String, done: &Result<R, PortError>) {
+        match done {
+            Ok(_) => self.changed.push(change),
+            Err(PortError::Unknown { .. }) => self
+                .changed
+                .push(format!("{change}; whether it was done is not known")),
+            Err(PortError::Throttled { .. } | PortError::Refused { .. }) => {}
+        }
     }
 
     async fn owe_restart(&mut self) -> Result<(), PortError> {

@@ -82,7 +82,7 @@ impl Sim {
                     external_address: None,
                 },
                 password_version: 1,
-                has_initial_password: true,
+                initial_password_version: Some(1),
                 ..SetupPolicy::default()
             },
             recover: RecoverPolicy {

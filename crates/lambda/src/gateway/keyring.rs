@@ -5,7 +5,6 @@ use super::login::{LoginOptions, Password};
 use aws::ssm::Parameters;
 use domain::ports::{Connect, PortError};
 use isapi::{Admin, Connector, Traffic};
-use secrecy::SecretString;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use url::Url;
@@ -26,7 +25,7 @@ pub struct Keyring {
 #[derive(Debug, Clone)]
 struct Known {
     password: Password,
-    initial: Option<SecretString>,
+    initial: Option<Password>,
 }
 
 /// The passwords as one invocation knows them.
@@ -37,6 +36,7 @@ struct Known {
 pub struct Keys {
     connector: Result<Connector, String>,
     version: u64,
+    initial_version: Option<u64>,
     until: Instant,
     guests: Mutex<Vec<Admin>>,
 }
@@ -64,6 +64,10 @@ impl Keyring {
         };
         Keys {
             version: known.as_ref().map_or(0, |known| known.password.version),
+            initial_version: known
+                .as_ref()
+                .ok()
+                .and_then(|known| Some(known.initial.as_ref()?.version)),
             connector: known.and_then(|known| self.connector(known)),
             until,
             guests: Mutex::default(),
@@ -73,7 +77,7 @@ impl Keyring {
     async fn read_all(&self) -> Result<Known, PortError> {
         let password = self.login.password(&self.parameters).await?;
         let initial = match &self.initial_parameter {
-            Some(name) => Some(self.parameters.secret(name).await?.0),
+            Some(name) => Some(Password::read(name, &self.parameters).await?),
             None => None,
         };
         Ok(Known { password, initial })
@@ -91,7 +95,10 @@ impl Keyring {
     fn connector(&self, known: Known) -> Result<Connector, String> {
         let nowhere = Url::parse(NOWHERE).map_err(|error| error.to_string())?;
         let config = self.login.config(nowhere, known.password.secret);
-        Ok(Connector::new(config, known.initial))
+        Ok(Connector::new(
+            config,
+            known.initial.map(|initial| initial.secret),
+        ))
     }
 }
 
@@ -99,6 +106,11 @@ impl Keys {
     /// The version of the wanted password; 0, which no parameter has, when it could not be had.
     pub fn password_version(&self) -> u64 {
         self.version
+    }
+
+    /// The version of the initial password; `None` when there is none, or it could not be had.
+    pub fn initial_password_version(&self) -> Option<u64> {
+        self.initial_version
     }
 
     /// What gateways were asked since this was last called.

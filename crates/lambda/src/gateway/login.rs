@@ -27,18 +27,25 @@ pub struct LoginOptions {
     pub gateway_fingerprint: Maybe<Fingerprint>,
 }
 
-/// The gateway's password, and the version of the parameter it was read from.
+/// A password of the gateway's, and the version of the parameter it was read from.
 #[derive(Debug, Clone)]
 pub(super) struct Password {
     pub(super) secret: SecretString,
     pub(super) version: u64,
 }
 
+impl Password {
+    /// Reads the parameter of that name.
+    pub(super) async fn read(name: &str, parameters: &Parameters) -> Result<Self, PortError> {
+        let (secret, version) = parameters.secret(name).await?;
+        Ok(Self { secret, version })
+    }
+}
+
 impl LoginOptions {
     /// Reads the gateway's password as it is now.
     pub(super) async fn password(&self, parameters: &Parameters) -> Result<Password, PortError> {
-        let (secret, version) = parameters.secret(&self.gateway_password_parameter).await?;
-        Ok(Password { secret, version })
+        Password::read(&self.gateway_password_parameter, parameters).await
     }
 
     /// How a client is made of them.

@@ -2,7 +2,7 @@
 
 use super::{Door, Freshness, Key};
 use domain::Device;
-use domain::credentials::{self, Rejection};
+use domain::credentials::{self, Begun, Fate, Rejection, Try};
 use domain::id::{ChannelKey, DeviceIndex};
 use domain::ports::{ControlTable, Gateway, GatewayChannel, PortError};
 use isapi::events::{EventError, NoStream, Subscription};
@@ -10,6 +10,9 @@ use isapi::{Client, IsapiError, Method, StreamType, Traffic};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
+
+/// What fails when the password must not be tried.
+const LOGGING_IN: &str = "logging in to the gateway";
 
 /// One invocation's visit: it enters on its first call, and after `until` every call fails, so that what was learnt
 /// before can still be written.
@@ -20,6 +23,8 @@ pub struct Visit<'a, T> {
     now: Timestamp,
     until: Instant,
     entered: Mutex<Option<Entered>>,
+    /// The try of the password that the visit began with, until its fate is known.
+    tried: Mutex<Option<Try>>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +42,7 @@ impl<T: ControlTable> Door<T> {
             now,
             until,
             entered: Mutex::default(),
+            tried: Mutex::default(),
         }
     }
 
@@ -82,13 +88,40 @@ impl<T: ControlTable> Visit<'_, T> {
             freshness = Freshness::Read;
         }
         if let Some(rejection) = forbidden(password.version) {
-            return Err(PortError::refused(
-                "logging in to the gateway",
-                self.not_tried(rejection),
-            ));
+            return Err(PortError::refused(LOGGING_IN, self.not_tried(rejection)));
         }
         let key = self.door.key(&endpoint, &password)?;
+        self.begin(key.version).await?;
         Ok(entered.insert(Entered { key, freshness }).clone())
+    }
+
+    /// Counts a try of this version of the password, if the answer to no other is outstanding.
+    async fn begin(&self, version: u64) -> Result<(), PortError> {
+        match credentials::begin(&self.door.table, version, self.by, self.now).await? {
+            Begun::Try(tried) => {
+                *self.tried.lock().await = Some(tried);
+                Ok(())
+            }
+            Begun::Wait(wait) => Err(PortError::throttled(LOGGING_IN, wait.to_string())),
+        }
+    }
+
+    /// Tells everybody what came of the try, which the first answer shows.
+    async fn settle<R>(
+        &self,
+        client: &Client,
+        answer: &Result<Result<R, IsapiError>, PortError>,
+    ) -> Result<(), PortError> {
+        let Some(tried) = self.tried.lock().await.take() else {
+            return Ok(());
+        };
+        let fate = match answer {
+            Ok(Ok(_)) => Fate::Accepted,
+            Ok(Err(IsapiError::CredentialsRejected { .. } | IsapiError::Locked { .. })) => Fate::Denied,
+            Ok(Err(_)) | Err(_) if client.take_login_untold() => Fate::Lost,
+            Ok(Err(_)) | Err(_) => Fate::NotSent,
+        };
+        credentials::settle(&self.door.table, tried, fate).await
     }
 
     fn not_tried(&self, rejection: &Rejection) -> String {
@@ -109,20 +142,18 @@ impl<T: ControlTable> Visit<'_, T> {
         F: Future<Output = Result<R, IsapiError>>,
     {
         let mut entered = self.enter().await?;
-        let mut answer = self.in_time(doing, call(entered.key.client.clone())).await?;
-        if let Err(IsapiError::CredentialsRejected { .. }) = &answer
+        let mut answer = self.in_time(doing, call(entered.key.client.clone())).await;
+        if let Ok(Err(IsapiError::CredentialsRejected { .. })) = &answer
             && let Some(changed) = self.changed(&entered).await?
         {
             entered = changed;
-            answer = self.in_time(doing, call(entered.key.client.clone())).await?;
+            answer = self.in_time(doing, call(entered.key.client.clone())).await;
         }
-        match answer {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                self.remember(&error, entered.key.version).await?;
-                Err(error.into_port(doing))
-            }
+        if let Ok(Err(error)) = &answer {
+            self.remember(error, entered.key.version).await?;
         }
+        self.settle(&entered.key.client, &answer).await?;
+        answer?.map_err(|error| error.into_port(doing))
     }
 
     /// With the password as it is now, if that is another one than `before`; it is read once in a visit.
@@ -139,11 +170,15 @@ impl<T: ControlTable> Visit<'_, T> {
         }
         let password = self.door.read_password().await?;
         let key = self.door.key(&before.key.endpoint, &password)?;
+        let is_another = key.version != before.key.version;
+        if is_another {
+            self.begin(key.version).await?;
+        }
         let now = entered.insert(Entered {
             key,
             freshness: Freshness::Read,
         });
-        Ok((now.key.version != before.key.version).then(|| now.clone()))
+        Ok(is_another.then(|| now.clone()))
     }
 
     /// Remembers that our user and password were refused, if that is what the error says.

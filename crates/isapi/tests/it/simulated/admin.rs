@@ -34,7 +34,7 @@ pub(super) fn policy() -> SetupPolicy {
             }),
             external_address: Some("203.0.113.7".into()),
         },
-        has_initial_password: true,
+        initial_password_version: Some(1),
         restart_wait: SignedDuration::ZERO,
         ..SetupPolicy::default()
     }
@@ -45,17 +45,12 @@ pub(super) async fn settled(admin: &Admin, tables: &FakeTables) -> (Standing, Ve
     let mut changed = Vec::new();
     let mut last = String::new();
     for _ in 0..600 {
-        match set_up(&policy(), "it", admin, tables, Timestamp::now()).await {
+        let report = set_up(&policy(), "it", admin, tables, Timestamp::now()).await;
+        changed.extend(report.changed);
+        match report.standing {
             Err(error) => last = error.chain(),
-            Ok(report) => {
-                changed.extend(report.changed);
-                match report.standing {
-                    Standing::Underway(why) => last = why,
-                    standing @ (Standing::InOrder(_) | Standing::NeedsPerson(_)) => {
-                        return (standing, changed);
-                    }
-                }
-            }
+            Ok(Standing::Underway(why)) => last = why,
+            Ok(standing @ (Standing::InOrder(_) | Standing::NeedsPerson(_))) => return (standing, changed),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

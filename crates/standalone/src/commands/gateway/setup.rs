@@ -5,7 +5,7 @@ use crate::config::{Config, Options, WantedOptions};
 use crate::{gateway, show};
 use anyhow::{Context, bail};
 use domain::ports::PortError;
-use domain::setup::{Identity, Preview, Report, SetupPolicy, Standing, compare, set_up};
+use domain::setup::{Identity, Preview, SetupPolicy, Standing, compare, set_up};
 use isapi::Admin;
 use jiff::{SignedDuration, Timestamp};
 use local::Sqlite;
@@ -53,6 +53,13 @@ struct Site {
     table: Sqlite,
 }
 
+/// How it ended.
+struct Settled {
+    standing: Standing,
+    changed: Vec<String>,
+    by_hand: Vec<String>,
+}
+
 /// Shows the difference, or removes it.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     super::super::run::log_to_stderr()?;
@@ -61,7 +68,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let initial_password = wanted.initial_password()?;
     let policy = SetupPolicy {
         wanted: wanted.wanted()?,
-        has_initial_password: initial_password.is_some(),
+        // Nobody numbers passwords here: who has corrected one says `--try-again`.
+        initial_password_version: initial_password.as_ref().map(|_| 0),
         try_again: args.try_again,
         restart_wait: args.restart_wait,
         ..SetupPolicy::default()
@@ -149,7 +157,7 @@ async fn settle(
     site: &Site,
     wait: SignedDuration,
     as_json: bool,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<Settled> {
     let deadline = Timestamp::now().checked_add(wait).context("adding --wait")?;
     let mut changed = Vec::new();
     let mut doing = String::new();
@@ -158,22 +166,18 @@ async fn settle(
         let run = set_up(&policy, &site.endpoint, &site.gateway, &site.table, now).await;
         // A second time it would forget what the first run began.
         policy.try_again = false;
-        let why = match run {
-            Ok(report) => {
-                if !as_json {
-                    say(&report.changed)?;
-                };
-                changed.extend(report.changed);
-                match report.standing {
-                    Standing::Underway(why) => why,
-                    standing @ (Standing::InOrder(_) | Standing::NeedsPerson(_)) => {
-                        return Ok(Report {
-                            standing,
-                            changed,
-                            by_hand: report.by_hand,
-                        });
-                    }
-                }
+        if !as_json {
+            say(&run.changed)?;
+        }
+        changed.extend(run.changed);
+        let why = match run.standing {
+            Ok(Standing::Underway(why)) => why,
+            Ok(standing @ (Standing::InOrder(_) | Standing::NeedsPerson(_))) => {
+                return Ok(Settled {
+                    standing,
+                    changed,
+                    by_hand: run.by_hand,
+                });
             }
             Err(error @ PortError::Refused { .. }) => return Err(error.into()),
             Err(error @ (PortError::Throttled { .. } | PortError::Unknown { .. })) => error.chain(),
@@ -197,7 +201,7 @@ fn say(changed: &[String]) -> std::io::Result<()> {
 }
 
 /// Says how it ended; fails unless the gateway is in order.
-fn conclude(report: &Report, as_json: bool) -> anyhow::Result<()> {
+fn conclude(report: &Settled, as_json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     if as_json {
         serde_json::to_writer_pretty(&mut out, &report_json(report))?;
@@ -216,7 +220,7 @@ fn conclude(report: &Report, as_json: bool) -> anyhow::Result<()> {
     }
 }
 
-fn report_json(report: &Report) -> Value {
+fn report_json(report: &Settled) -> Value {
     let (gateway, because) = match &report.standing {
         Standing::InOrder(identity) => (identity_json(identity), Value::Null),
         Standing::Underway(why) | Standing::NeedsPerson(why) => (Value::Null, why.as_str().into()),

@@ -54,6 +54,11 @@ impl Rejection {
         }
     }
 
+    /// Whether it stands no more once this version of the password has let us in. What a newer one was told stays true.
+    pub fn is_lifted_by(&self, version: u64) -> bool {
+        self.version.is_none_or(|refused| refused <= version)
+    }
+
     /// Whether `self` says all that `other` would add.
     fn covers(&self, other: &Self) -> bool {
         match (self.locked_until, other.locked_until) {

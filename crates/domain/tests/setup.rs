@@ -420,6 +420,24 @@ fn a_restart_that_cannot_be_had_waits_for_a_person() {
 }
 
 #[test]
+fn a_restart_that_could_not_be_had_is_asked_for_again_under_a_new_version_of_the_password() {
+    let mut rig = Rig::new(Software::fresh());
+    rig.until_in_order(&policy());
+    rig.host.change_software(&rig.instance, |software| {
+        software.configuration.device_ports.enabled = false;
+    });
+    let never = SetupPolicy {
+        restarts_max: 0,
+        ..policy()
+    };
+    assert!(matches!(rig.run(&never, None), Some(Standing::NeedsPerson(_))));
+    let mut renewed = policy();
+    renewed.password_version = 2;
+    rig.until_in_order(&renewed);
+    assert!(rig.software().in_force, "it was restarted");
+}
+
+#[test]
 fn a_dry_run_shows_what_a_first_boot_needs_and_changes_nothing() {
     let mut rig = Rig::new(Software::fresh());
     let before = rig.software();

@@ -155,6 +155,20 @@ fn another_version_begins_anew_and_an_older_one_changes_nothing() {
     assert_eq!(tables.writes(), writes);
 }
 
+#[test]
+fn an_older_password_that_lets_us_in_goes_on_while_the_newest_is_not_known_to_be_right() {
+    let tables = FakeTables::new(Weather::calm());
+    let Begun::Try(newest) = block_on(begin(&tables, 2, "check", at(0))).unwrap() else {
+        panic!("it waits")
+    };
+    block_on(settle(&tables, newest, Fate::Denied)).unwrap();
+    let gateway = Gateway::new(0, 1, 0);
+    for number in 1..60 {
+        let fate = block_on(visit(&tables, &gateway, "poll", 1, at(60 * number)));
+        assert_eq!(fate, Some(Fate::Accepted));
+    }
+}
+
 proptest! {
     /// Whatever is lost, on the way to the gateway or to the tables: two wrong passwords, and then one in five minutes.
     #[test]

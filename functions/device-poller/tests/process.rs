@@ -159,6 +159,25 @@ async fn what_a_recorder_said_of_the_password_is_forgotten_when_the_poll_can_log
     assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn what_was_said_of_a_newer_password_stays_though_the_old_one_still_lets_the_poll_in() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let poller = poller(&cloud, gateway.api_url()).await;
+    assert_eq!(poll(&poller).await["PollFailed"], 0.0);
+    let said = Rejection {
+        version: Some(2),
+        since: "2026-11-21T05:00:00Z".parse().unwrap(),
+        by: "health check".into(),
+        locked_until: None,
+    };
+    cloud.put_password(WRONG).await;
+    credentials::reject(&cloud.tables, &said).await.unwrap();
+    assert_eq!(poll(&poller).await["PollFailed"], 0.0);
+    assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), Some(said));
+    assert_eq!(gateway.requests().rejected, 0);
+}
+
 /// Lets so much time pass for the try whose answer was lost.
 async fn let_pass(cloud: &Cloud, time: SignedDuration) {
     let mut item = cloud.tables.get_control(TRIES).await.unwrap().unwrap();

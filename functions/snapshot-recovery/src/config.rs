@@ -3,12 +3,11 @@
 use aws::ec2::{AddressName, Endpoints, MachinesConfig, RecoveryConfig, Scheme};
 use clap::{ArgAction, Parser, ValueEnum};
 use domain::recover::RecoverPolicy;
-use domain::setup::{SetupPolicy, Wanted, WantedClock};
+use domain::setup::{SetupPolicy, Wanted, WantedClock, utc_offset};
 use jiff::SignedDuration;
 use jiff::tz::Offset;
 use lambda::{Keys, LoginOptions, Maybe, Stack, positive_duration};
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::str::FromStr;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -44,9 +43,10 @@ pub(crate) struct Config {
         long,
         env = "MILLRACE_GATEWAY_TIMEZONE",
         default_value = "8",
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = utc_offset
     )]
-    gateway_timezone: Hours,
+    gateway_timezone: Offset,
     /// Whether a time server keeps its clock; else it is set when it is off
     #[arg(long, env = "MILLRACE_GATEWAY_NTP", default_value_t = true, action = ArgAction::Set)]
     gateway_ntp: bool,
@@ -77,26 +77,6 @@ enum GatewayScheme {
     Https,
     /// In the clear
     Http,
-}
-
-/// A time zone, given in hours from UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Hours(Offset);
-
-impl FromStr for Hours {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const NONE: &str = "a time zone is a number of hours from -12 to 14, in quarters, such as 5.75";
-        let quarters = text.parse::<f64>().map_err(|_| NONE)? * 4.0;
-        if quarters.fract() != 0.0 || !(-48.0..=56.0).contains(&quarters) {
-            return Err(NONE);
-        }
-        // Checked to be whole and small.
-        Offset::from_seconds(quarters as i32 * 15 * 60)
-            .map(Self)
-            .map_err(|_| NONE)
-    }
 }
 
 impl Config {
@@ -139,7 +119,7 @@ impl Config {
             wanted: Wanted {
                 name: self.gateway_name.0.clone(),
                 clock: Some(WantedClock {
-                    utc_offset: self.gateway_timezone.0,
+                    utc_offset: self.gateway_timezone,
                     ntp: self.gateway_ntp,
                 }),
                 external_address: None,
@@ -186,15 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn time_zones_are_quarters_of_an_hour() {
-        let offset = |hours: &str| hours.parse::<Hours>().map(|hours| hours.0.seconds());
-        assert_eq!(offset("8"), Ok(28_800));
-        assert_eq!(offset("5.75"), Ok(20_700));
-        assert_eq!(offset("-3.5"), Ok(-12_600));
-        for wrong in ["", "5.1", "15", "-12.25", "NaN", "east"] {
-            assert!(offset(wrong).is_err(), "{wrong}");
-        }
-        assert!(config(&["--gateway-timezone=-3.5"]).is_ok());
+    fn time_zones_are_hours_from_utc() {
+        let config = config(&["--gateway-timezone=-3.5"]).unwrap();
+        assert_eq!(config.gateway_timezone.seconds(), -12_600);
     }
 
     #[test]
@@ -218,6 +192,7 @@ mod tests {
             "--images-min=0",
             "--gateway-address=vpc-1",
             "--gateway-port=0",
+            "--gateway-timezone=east",
         ] {
             assert!(config(&[wrong]).is_err(), "{wrong}");
         }

@@ -147,22 +147,23 @@ impl Tries {
     }
 
     fn settle(&mut self, tried: &Try, fate: Fate) {
-        if self.version > tried.version {
-            // Somebody tries a newer one; what an older one was worth is nobody's question any more.
-            return;
-        }
+        // Whether an older version lets us in says nothing of the newest.
+        let is_newest = self.version == tried.version;
         match fate {
-            Fate::Accepted => self.answer(true),
-            Fate::Denied => self.answer(false),
+            Fate::Accepted if is_newest => self.answer(true),
+            Fate::Denied if is_newest => self.answer(false),
             Fate::Lost if tried.is_counted => {}
             Fate::Lost => self.count(tried.version, &tried.by, tried.at),
-            Fate::NotSent if tried.is_counted => {
-                self.unanswered = self.unanswered.saturating_sub(1);
-                if self.unanswered == 0 {
-                    self.answer(self.accepted);
-                }
-            }
-            Fate::NotSent => {}
+            Fate::Accepted | Fate::Denied | Fate::NotSent if tried.is_counted => self.uncount(),
+            Fate::Accepted | Fate::Denied | Fate::NotSent => {}
+        }
+    }
+
+    /// The answer to one of the tries is known, or it was not made.
+    fn uncount(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if self.unanswered == 0 {
+            self.answer(self.accepted);
         }
     }
 }

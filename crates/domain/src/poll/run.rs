@@ -46,7 +46,8 @@ pub struct Report {
 
 /// Polls once. A failed poll is a report with `failure`, not an error: the tables are untouched and people are
 /// told, at once when somebody must act and after two failures in a row when it may pass. A device list is proof
-/// that the gateway accepts our password: a rejection known before it is forgotten.
+/// that the gateway accepts our password: a rejection of no known version that was known before it is forgotten. Those of
+/// a version are for who knows the versions.
 pub async fn poll<G, T, L>(policy: &PollPolicy, gateway: &G, table: &T, alerts: &L, now: Timestamp) -> Report
 where
     G: Gateway,
@@ -78,7 +79,7 @@ async fn accept<T: ControlTable>(
     table: &T,
     rejection: Result<Option<Rejection>, PortError>,
 ) -> Result<(), PortError> {
-    match rejection? {
+    match rejection?.filter(|rejection| rejection.version.is_none()) {
         None => Ok(()),
         Some(rejection) => credentials::accept(table, &rejection).await,
     }

@@ -49,6 +49,8 @@ impl Tries {
             self.refused = false;
             self.wanted_refused = false;
             self.locked_until = None;
+            // Somebody has looked: a restart that could not be had is asked for again.
+            self.restart = self.restart.map(|restart| Restart { asked: 0, ..restart });
         } else if self.owes_initial(policy) {
             // The wanted one has not changed, and is not tried again.
             self.tries = 0;

@@ -336,7 +336,7 @@ impl<'a, G: GatewayAdmin, T: ControlTable> Run<'a, G, T> {
         let restart = self.tries.restart.get_or_insert_default();
         if restart.asked >= self.policy.restarts_max {
             let why = "its configuration needs a restart that could not be had: restart its software by hand, then \
-                       run setup with `--try-again`";
+                       run setup with `--try-again` (on AWS: write the password's parameter again)";
             return Ok(needs_person(why.into()));
         }
         restart.asked += 1;

@@ -31,6 +31,8 @@ pub struct Visit<'a, T> {
 struct Entered {
     key: Key,
     freshness: Freshness,
+    /// What stood against the password before.
+    rejection: Option<Rejection>,
 }
 
 impl<T: ControlTable> Door<T> {
@@ -83,7 +85,11 @@ impl<T: ControlTable> Visit<'_, T> {
             rejection.filter(|rejection| rejection.forbids(version, self.now))
         };
         let (mut password, mut freshness) = self.door.password().await?;
-        if forbidden(password.version).is_some() && freshness == Freshness::Cached {
+        // Who knows no version may have been refused with a newer one.
+        let may_be_newer = rejection
+            .as_ref()
+            .is_some_and(|rejection| rejection.version.is_none());
+        if (may_be_newer || forbidden(password.version).is_some()) && freshness == Freshness::Cached {
             password = self.door.read_password().await?;
             freshness = Freshness::Read;
         }
@@ -92,7 +98,12 @@ impl<T: ControlTable> Visit<'_, T> {
         }
         let key = self.door.key(&endpoint, &password)?;
         self.begin(key.version).await?;
-        Ok(entered.insert(Entered { key, freshness }).clone())
+        let now = Entered {
+            key,
+            freshness,
+            rejection,
+        };
+        Ok(entered.insert(now).clone())
     }
 
     /// Counts a try of this version of the password, if the answer to no other is outstanding.
@@ -109,7 +120,7 @@ impl<T: ControlTable> Visit<'_, T> {
     /// Tells everybody what came of the try, which the first answer shows.
     async fn settle<R>(
         &self,
-        client: &Client,
+        entered: &Entered,
         answer: &Result<Result<R, IsapiError>, PortError>,
     ) -> Result<(), PortError> {
         let Some(tried) = self.tried.lock().await.take() else {
@@ -118,10 +129,18 @@ impl<T: ControlTable> Visit<'_, T> {
         let fate = match answer {
             Ok(Ok(_)) => Fate::Accepted,
             Ok(Err(IsapiError::CredentialsRejected { .. } | IsapiError::Locked { .. })) => Fate::Denied,
-            Ok(Err(_)) | Err(_) if client.take_login_untold() => Fate::Lost,
+            Ok(Err(_)) | Err(_) if entered.key.client.take_login_untold() => Fate::Lost,
             Ok(Err(_)) | Err(_) => Fate::NotSent,
         };
-        credentials::settle(&self.door.table, tried, fate).await
+        credentials::settle(&self.door.table, tried, fate).await?;
+        let lifted = entered
+            .rejection
+            .as_ref()
+            .filter(|rejection| fate == Fate::Accepted && rejection.is_lifted_by(entered.key.version));
+        match lifted {
+            Some(rejection) => credentials::accept(&self.door.table, rejection).await,
+            None => Ok(()),
+        }
     }
 
     fn not_tried(&self, rejection: &Rejection) -> String {
@@ -152,7 +171,7 @@ impl<T: ControlTable> Visit<'_, T> {
         if let Ok(Err(error)) = &answer {
             self.remember(error, entered.key.version).await?;
         }
-        self.settle(&entered.key.client, &answer).await?;
+        self.settle(&entered, &answer).await?;
         answer?.map_err(|error| error.into_port(doing))
     }
 
@@ -177,6 +196,7 @@ impl<T: ControlTable> Visit<'_, T> {
         let now = entered.insert(Entered {
             key,
             freshness: Freshness::Read,
+            rejection: before.rejection.clone(),
         });
         Ok(is_another.then(|| now.clone()))
     }

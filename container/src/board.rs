@@ -1,15 +1,14 @@
 //! What each channel says of itself, and telling the table: the heartbeats.
 
 use domain::ports::{PortError, Put, TasksTable};
-use domain::{ChannelKey, Generation, Heartbeat, TaskArn};
+use domain::{ChannelKey, FirstPicture, Generation, Heartbeat, TaskArn};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
 /// The longest wait for the table's answer.
 const BEAT_WITHIN: Duration = Duration::from_secs(10);
@@ -31,7 +30,9 @@ pub(crate) enum Which<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     entries: Mutex<BTreeMap<ChannelKey, Entry>>,
+    ends_at: OnceLock<Timestamp>,
     changed: Notify,
+    fenced: Notify,
 }
 
 #[derive(Debug, Clone)]
@@ -39,28 +40,24 @@ struct Entry {
     generation: Generation,
     last_segment_at: Option<Timestamp>,
     last_error: Option<String>,
-    /// The table does not know the newest error yet.
+    first_picture: Option<FirstPicture>,
+    /// The table does not know the newest of it yet.
     news: bool,
-    /// Cancelled when the table says that the channel is somebody else's.
-    fenced: CancellationToken,
+    /// The table has refused a heartbeat: the channel is somebody else's.
+    fenced: bool,
 }
 
 impl Board {
     /// A channel is being recorded from now on. `last_segment_at` is what the row says, so that the first
-    /// heartbeat does not forget it; `fenced` is cancelled when the channel is no longer ours.
-    pub(crate) fn enter(
-        &self,
-        key: &ChannelKey,
-        generation: Generation,
-        last_segment_at: Option<Timestamp>,
-        fenced: CancellationToken,
-    ) {
+    /// heartbeat does not forget it.
+    pub(crate) fn enter(&self, key: &ChannelKey, generation: Generation, last_segment_at: Option<Timestamp>) {
         let entry = Entry {
             generation,
             last_segment_at,
             last_error: None,
+            first_picture: None,
             news: true,
-            fenced,
+            fenced: false,
         };
         self.lock().insert(key.clone(), entry);
         self.changed.notify_one();
@@ -95,6 +92,38 @@ impl Board {
         }
     }
 
+    /// The first pictures of a session are on disk; the first of all is told at once, since a predecessor waits for it.
+    pub(crate) fn on_disk(&self, key: &ChannelKey, first: FirstPicture) {
+        if let Some(entry) = self.lock().get_mut(key)
+            && entry.first_picture.is_none()
+        {
+            entry.first_picture = Some(first);
+            entry.news = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// This recorder was told to end and will have ended at `at`; told at once.
+    pub(crate) fn leave_at(&self, at: Timestamp) {
+        if self.ends_at.set(at).is_ok() {
+            self.lock().values_mut().for_each(|entry| entry.news = true);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until the table refuses a heartbeat, and returns whose.
+    pub(crate) async fn fenced(&self) -> Vec<(ChannelKey, Generation)> {
+        self.fenced.notified().await;
+        let mut entries = self.lock();
+        let mut fenced = Vec::new();
+        for (key, entry) in entries.iter_mut() {
+            if std::mem::take(&mut entry.fenced) {
+                fenced.push((key.clone(), entry.generation));
+            }
+        }
+        fenced
+    }
+
     /// Writes heartbeats.
     ///
     /// # Errors
@@ -111,6 +140,8 @@ impl Board {
                 heartbeat_at: Some(now),
                 last_segment_at: entry.last_segment_at,
                 last_error: entry.last_error.clone(),
+                first_picture: entry.first_picture,
+                ends_at: self.ends_at.get().copied(),
             };
             let call = table.heartbeat(&key, task, entry.generation, &heartbeat);
             let answer = tokio::time::timeout(BEAT_WITHIN, call)
@@ -118,7 +149,7 @@ impl Board {
                 .unwrap_or_else(|late| Err(PortError::unknown(format!("reporting {key}"), late)));
             match answer {
                 Ok(Put::Written) => self.told(&key, &entry),
-                Ok(Put::Stale) => entry.fenced.cancel(),
+                Ok(Put::Stale) => self.refused(&key, &entry),
                 Err(error @ PortError::Refused { .. }) => {
                     tracing::error!(channel = %key, error = error.chain(), "heartbeat refused");
                 }
@@ -143,8 +174,18 @@ impl Board {
         if let Some(entry) = self.lock().get_mut(key)
             && entry.generation == told.generation
             && entry.last_error == told.last_error
+            && entry.first_picture == told.first_picture
         {
             entry.news = false;
+        }
+    }
+
+    fn refused(&self, key: &ChannelKey, told: &Entry) {
+        if let Some(entry) = self.lock().get_mut(key)
+            && entry.generation == told.generation
+        {
+            entry.fenced = true;
+            self.fenced.notify_one();
         }
     }
 
@@ -195,6 +236,7 @@ mod tests {
             device_state: DeviceState::Present,
             started_at: Timestamp::UNIX_EPOCH,
             attempts: 0,
+            predecessor: None,
         };
         let put = tables.put_assignment(&assignment, None).await.unwrap();
         assert_eq!(put, Put::Written);
@@ -209,7 +251,7 @@ mod tests {
     async fn news_is_written_once_and_everything_on_time() {
         let (tables, task) = assigned(1).await;
         let (board, before) = (Board::default(), Timestamp::from_second(5).ok());
-        board.enter(&key(), Generation(1), before, CancellationToken::new());
+        board.enter(&key(), Generation(1), before);
         board
             .beat(&tables, &task, Which::News, Timestamp::UNIX_EPOCH)
             .await
@@ -246,7 +288,7 @@ mod tests {
     async fn the_first_segment_of_all_is_news_and_later_ones_wait() {
         let (tables, task) = assigned(1).await;
         let board = Board::default();
-        board.enter(&key(), Generation(1), None, CancellationToken::new());
+        board.enter(&key(), Generation(1), None);
         let at = |second| Timestamp::from_second(second).unwrap();
         board.beat(&tables, &task, Which::News, at(1)).await.unwrap();
         for (end, known) in [(9, 9), (19, 9)] {
@@ -259,13 +301,13 @@ mod tests {
     #[tokio::test]
     async fn a_stale_heartbeat_fences_the_channel() {
         let (tables, task) = assigned(2).await;
-        let (board, fenced) = (Board::default(), CancellationToken::new());
-        board.enter(&key(), Generation(1), None, fenced.clone());
+        let board = Board::default();
+        board.enter(&key(), Generation(1), None);
         board
             .beat(&tables, &task, Which::All, Timestamp::UNIX_EPOCH)
             .await
             .unwrap();
-        assert!(fenced.is_cancelled());
+        assert_eq!(board.fenced().await, [(key(), Generation(1))]);
         assert_eq!(reported(&tables).await, Heartbeat::default());
     }
 }

@@ -10,6 +10,7 @@ mod ecs;
 mod host;
 #[cfg(feature = "aws")]
 mod outlet;
+mod signals;
 mod values;
 
 pub use host::{Host, LogFormat};
@@ -23,9 +24,9 @@ use domain::ports::{Alerts, Archive, ControlTable, GapsTable, TasksTable};
 use secrecy::SecretString;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use values::{heartbeat_interval, time};
+use signals::Signals;
+use values::{heartbeat_interval, time, time_or_none};
 
 /// The environment variable with the gateway's password.
 pub const PASSWORD_ENV: &str = "MILLRACE_GATEWAY_PASSWORD";
@@ -63,7 +64,10 @@ pub struct Args {
     /// Without any assignment for this long, the recorder drains and exits.
     #[arg(long, env = "MILLRACE_ORPHAN_GRACE", value_name = "TIME", default_value = "2m", value_parser = time)]
     pub orphan_grace: Duration,
-    /// How long stopping may take; what is not uploaded by then stays in the spool. ECS kills 120 s after SIGTERM.
+    /// After SIGTERM, channels are recorded on for as long, until other recorders have them; 0s stops at once.
+    #[arg(long, env = "MILLRACE_HAND_OVER_WITHIN", value_name = "TIME", default_value = "0s", value_parser = time_or_none)]
+    pub hand_over_within: Duration,
+    /// How long stopping may take then; what is not uploaded by then stays in the spool. ECS kills 120 s after SIGTERM.
     #[arg(long, env = "MILLRACE_STOP_DEADLINE", value_name = "TIME", default_value = "110s", value_parser = time)]
     pub stop_deadline: Duration,
     /// How many uploads run at once.
@@ -71,8 +75,8 @@ pub struct Args {
     pub uploads_max: NonZeroUsize,
 }
 
-/// Runs a recorder, which tells people by `alerts`, until it has nothing to record any more or a signal ends it: the first SIGTERM or SIGINT
-/// drains, the second exits at once.
+/// Runs a recorder, which tells people by `alerts`, until it has nothing to record any more or a signal ends it: SIGTERM hands
+/// over and SIGINT drains; each further one is more urgent, and the last exits at once.
 ///
 /// # Errors
 /// It could not start; what it could not do later is in its log and its rows.
@@ -141,14 +145,16 @@ where
     A: Archive,
     L: Alerts,
 {
-    let shutdown = shutdown_on_signals()?;
-    let config = config(args, calm).await?;
+    let signals = Signals::default();
+    signals::follow(signals.clone(), args.hand_over_within)?;
+    let (shutdown, notice) = (signals.stop, signals.leave);
+    let config = config(args, calm, notice).await?;
     tracing::info!(task = %config.task, "recorder starts");
     let ended: Result<Summary, RecorderError> = run(config, table, archive, alerts, shutdown).await;
     Ok(ended?)
 }
 
-async fn config(args: Args, calm: Calm) -> anyhow::Result<Config> {
+async fn config(args: Args, calm: Calm, notice: CancellationToken) -> anyhow::Result<Config> {
     let task = args.host.own_name().await?;
     Ok(Config {
         task,
@@ -157,6 +163,8 @@ async fn config(args: Args, calm: Calm) -> anyhow::Result<Config> {
         pull_interval: args.pull_interval,
         heartbeat_interval: args.heartbeat_interval.unwrap_or(args.pull_interval),
         orphan_grace: args.orphan_grace,
+        notice,
+        hand_over_within: args.hand_over_within,
         stop_deadline: args.stop_deadline,
         uploads_max: args.uploads_max,
         username: args.host.gateway_username,
@@ -170,25 +178,4 @@ fn password() -> anyhow::Result<SecretString> {
     std::env::var(PASSWORD_ENV)
         .map(SecretString::from)
         .with_context(|| format!("reading the gateway's password from {PASSWORD_ENV}"))
-}
-
-fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
-    let shutdown = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let token = shutdown.clone();
-    tokio::spawn(async move {
-        for nth in 1.. {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            if nth > 1 {
-                tracing::warn!("second {name}: exiting at once; what is not uploaded stays in the spool");
-                std::process::exit(130);
-            }
-            tracing::info!("{name}: draining");
-            token.cancel();
-        }
-    });
-    Ok(shutdown)
 }

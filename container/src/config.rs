@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// A recorder's configuration.
 #[derive(Debug, Clone)]
@@ -22,6 +23,10 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// Without any assignment for this long, the recorder ends itself.
     pub orphan_grace: Duration,
+    /// Cancelled when the recorder is to leave: it hands its channels over, then ends.
+    pub notice: CancellationToken,
+    /// How long it waits for successors then, before it stops.
+    pub hand_over_within: Duration,
     /// How long it may take to stop; what is not uploaded by then stays in the spool.
     pub stop_deadline: Duration,
     /// How many uploads run at once.

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::estates::OnDisk;
 use crate::word::Cleared;
 use domain::ports::{GapsTable, PortError, TasksTable};
+use domain::succession::{Standing, Succession, standing};
 use domain::{Assignment, AssignmentRow, ChannelKey, Gap, GapCause, Generation};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -37,6 +38,8 @@ const LOOK_AGAIN: Duration = Duration::from_mins(10);
 const LOOK_RETRY: Duration = Duration::from_secs(5);
 /// Commands to one channel that are not taken yet; they are taken at once as a rule.
 const COMMANDS_MAX: usize = 8;
+/// How often a recorder that hands channels over, or was told to leave, looks whether it may go.
+const HANDOVER_LOOK: Duration = Duration::from_secs(1);
 
 /// Records what is assigned, until `hurry` is cancelled or nothing has been assigned for the grace; then drains
 /// the channels. Uploads and rows are still on their way when it returns.
@@ -55,6 +58,7 @@ pub(crate) async fn supervise<T: TasksTable + GapsTable>(
         tasks: JoinSet::new(),
         looks: FuturesUnordered::new(),
         assigned_at: Instant::now(),
+        leaves_by: None,
     };
     supervisor.pull().await;
     drop(starting);
@@ -73,6 +77,8 @@ struct Supervisor<'a, T> {
     looks: FuturesUnordered<BoxFuture<'a, Look>>,
     /// When something was last assigned to this task.
     assigned_at: Instant,
+    /// When this recorder, which was told to leave, waits for successors no more.
+    leaves_by: Option<Instant>,
 }
 
 /// The ways to reach a running channel.
@@ -96,15 +102,20 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         let every = self.context.config.pull_interval;
         let mut pulls = interval_at(Instant::now() + every, every);
         pulls.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let shutdown = self.context.hurry.clone();
+        let mut looks = interval_at(Instant::now() + HANDOVER_LOOK, HANDOVER_LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let context = self.context;
         loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return,
+                () = context.hurry.cancelled() => return,
+                () = context.config.notice.cancelled(), if self.leaves_by.is_none() => self.prepare_to_leave(),
                 _ = pulls.tick() => {
                     self.heed_the_word();
                     self.pull().await;
                 }
+                _ = looks.tick(), if self.leaves_by.is_some() || self.hands_over() => self.look_for_successors().await,
+                fenced = context.board.fenced() => self.doubt(fenced).await,
                 Some(ended) = self.tasks.join_next_with_id() => {
                     if self.ended(ended).await {
                         pulls.reset_immediately();
@@ -112,10 +123,56 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
                 }
                 Some(look) = self.looks.next() => self.looked(look),
             }
+            if self.may_leave() {
+                self.context.hurry.cancel();
+                return;
+            }
             if self.is_orphan() {
                 tracing::warn!(task = %self.context.config.task, "nothing was assigned for long: ending");
                 self.context.hurry.cancel();
             }
+        }
+    }
+
+    /// This recorder is to end: what it records is recorded on for a while, so that successors can take it over.
+    fn prepare_to_leave(&mut self) {
+        let within = self.context.config.hand_over_within;
+        tracing::info!(?within, channels = self.channels.len(), "told to leave: handing over");
+        self.leaves_by = Some(Instant::now() + within);
+        let ended = within.saturating_add(self.context.config.stop_deadline);
+        let ended = SignedDuration::try_from(ended).unwrap_or(SignedDuration::MAX);
+        let now = Timestamp::now();
+        self.context
+            .board
+            .leave_at(now.saturating_add(ended).unwrap_or(now));
+    }
+
+    fn may_leave(&self) -> bool {
+        self.leaves_by
+            .is_some_and(|by| self.tasks.is_empty() || Instant::now() >= by)
+    }
+
+    fn hands_over(&self) -> bool {
+        self.running
+            .values()
+            .any(|running| running.succeeded && !running.stopping)
+    }
+
+    /// Reads the rows of channels that have successors, and when leaving, of all.
+    async fn look_for_successors(&mut self) {
+        let all = self.leaves_by.is_some();
+        let looked_after = self
+            .running
+            .iter()
+            .filter(|(_, running)| !running.stopping && (all || running.succeeded));
+        let looked_after = looked_after.map(|(key, running)| (key.clone(), running.assignment.generation));
+        self.doubt(looked_after.collect()).await;
+    }
+
+    /// Channels that may be somebody else's by now.
+    async fn doubt(&mut self, channels: Vec<(ChannelKey, Generation)>) {
+        for (key, generation) in channels {
+            self.stop_if_lost(&key, generation).await;
         }
     }
 
@@ -164,6 +221,8 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         }
         for action in plan(&self.running, &rows) {
             match action {
+                // Whoever leaves begins nothing.
+                Action::Start(_) if self.leaves_by.is_some() => {}
                 Action::Start(row) => self.start(row),
                 Action::Tell(assignment) => self.tell(assignment).await,
                 Action::Stop(key, generation) => self.stop_if_lost(&key, generation).await,
@@ -177,11 +236,10 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let stop = CancellationToken::new();
         let last_segment_at = row.heartbeat.last_segment_at;
-        self.context
-            .board
-            .enter(&key, generation, last_segment_at, stop.clone());
+        self.context.board.enter(&key, generation, last_segment_at);
         let running = Running {
             assignment: row.assignment.clone(),
+            succeeded: false,
             stopping: false,
         };
         let on_disk = self.on_disk.get(&key).copied();
@@ -215,19 +273,32 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
     /// A list may miss a row for a moment (an index lags, one of its replicas more than another); the row itself tells.
     async fn stop_if_lost(&mut self, key: &ChannelKey, generation: Generation) {
         let call = self.table.assignment(key);
-        match within("reading an assignment", call).await {
-            Ok(Some(row)) if self.is_ours(&row.assignment, generation) => {
-                tracing::debug!(channel = %key, "the list of assignments lags");
-            }
-            Ok(_) => self.stop(key, generation),
+        let row = match within("reading an assignment", call).await {
+            Ok(row) => row,
             Err(error) => {
                 tracing::warn!(channel = %key, error = error.chain(), "assignment not read; recording goes on");
+                return;
             }
+        };
+        match standing(row.as_ref(), &self.context.config.task, generation) {
+            // The list lags, or there is no successor yet.
+            Standing::Ours => {}
+            Standing::Succeeded(succession) => self.hand_over(key, generation, succession),
+            Standing::Lost => self.stop(key, generation),
         }
     }
 
-    fn is_ours(&self, assignment: &Assignment, generation: Generation) -> bool {
-        assignment.generation == generation && assignment.task.as_ref() == Some(&self.context.config.task)
+    fn hand_over(&mut self, key: &ChannelKey, generation: Generation, succession: Succession) {
+        let (Some(running), Some(channel)) = (self.running.get_mut(key), self.channels.get(key)) else {
+            return;
+        };
+        if !running.succeeded {
+            tracing::info!(channel = %key, %generation, until = %succession.until, "channel moves: recording on until its successor does");
+            running.succeeded = true;
+            self.context.board.leave(key);
+        }
+        // A full inbox belongs to a channel that is busy ending; else the next look tells it again.
+        let _ = channel.commands.try_send(Command::Succeeded(succession));
     }
 
     fn stop(&mut self, key: &ChannelKey, generation: Generation) {
@@ -310,6 +381,9 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         let call = self.table.assignment(&ended.key);
         let cause = match within("reading an assignment", call).await {
             Ok(None) => GapCause::NotWanted,
+            Ok(Some(row)) if row.assignment.generation != ended.generation && ended.gave_up => {
+                GapCause::RecorderMoved
+            }
             Ok(Some(row)) if row.assignment.generation != ended.generation => return,
             Ok(Some(_)) | Err(_) if self.context.hurry.is_cancelled() => GapCause::RecorderRestarted,
             Ok(Some(_)) | Err(_) => return,

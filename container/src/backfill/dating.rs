@@ -8,8 +8,9 @@
 //! - The first picture may be one that needs others to be decoded: those since its key frame are its *lead-in*. Where
 //!   nothing is recognised, or the pictures are to be encoded anew, it is a key frame.
 
-use super::footprint::{Footprint, Nal, mark};
+use super::footprint::Footprint;
 use crate::media::frame::{Frame, MediaTime, Track};
+use crate::media::mark::{Nal, mark};
 use crate::media::segmenter::LEAD_IN_MAX;
 use domain::ports::Playback;
 use domain::settings::Video;

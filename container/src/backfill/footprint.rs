@@ -2,14 +2,13 @@
 
 use crate::media::demux::{Demuxer, Item};
 use crate::media::frame::MediaTime;
+use crate::media::mark::{Nal, mark};
 use crate::media::mux::VIDEO_TRACK;
 use domain::SegmentKey;
 use domain::ports::ArchiveRead;
 use jiff::{SignedDuration, Timestamp};
 use mp4_atom::Codec;
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::Hasher;
 
 /// As much of a segment is read: 10 minutes at 8 Mbit/s are 600 MB and are not, 30 s are 30 MB.
 const READ_MAX_BYTES: u64 = 128 * 1024 * 1024;
@@ -18,52 +17,6 @@ const READ_MAX_BYTES: u64 = 128 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Footprint {
     shown: BTreeMap<u64, Vec<Timestamp>>,
-}
-
-/// How a stream's NAL units are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nal {
-    /// ITU-T H.264 section 7.4.1.
-    H264,
-    /// ITU-T H.265 section 7.4.2.2.
-    H265,
-}
-
-impl Nal {
-    /// By the RFC 6381 name of the codec.
-    pub(super) fn of(rfc6381: &str) -> Self {
-        if rfc6381.starts_with("avc") {
-            Self::H264
-        } else {
-            Self::H265
-        }
-    }
-
-    /// Whether it holds part of a picture: what else a device sends between pictures differs from time to time.
-    fn is_picture(self, unit: &[u8]) -> bool {
-        match (self, unit.first()) {
-            (_, None) => false,
-            (Self::H264, Some(header)) => (1..=5).contains(&(header & 0x1F)),
-            (Self::H265, Some(header)) => (header >> 1) & 0x3F < 32,
-        }
-    }
-}
-
-/// What a picture is recognised by: a hash of its coded slices. `data` are NAL units with four-byte lengths.
-pub(super) fn mark(nal: Nal, data: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let mut rest = data;
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_be_bytes(*length) as usize;
-        let Some((unit, next)) = after.split_at_checked(length) else {
-            break;
-        };
-        if nal.is_picture(unit) {
-            hasher.write(unit);
-        }
-        rest = next;
-    }
-    hasher.finish()
 }
 
 impl Footprint {
@@ -198,24 +151,5 @@ mod tests {
     fn unit(bytes: &[u8]) -> Vec<u8> {
         let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
         [&length[..], bytes].concat()
-    }
-
-    #[test]
-    fn only_the_picture_counts_and_nothing_said_beside_it() {
-        let slice = unit(&[0x65, 1, 2, 3]);
-        let with_sei = [unit(&[0x06, 9, 9]), slice.clone()].concat();
-        assert_eq!(mark(Nal::H264, &slice), mark(Nal::H264, &with_sei));
-        assert_ne!(mark(Nal::H264, &slice), mark(Nal::H264, &unit(&[0x65, 1, 2, 4])));
-        // In H.265, 0x26 is an IDR slice and 0x4E a supplement.
-        let slice = unit(&[0x26, 1, 7]);
-        let with_sei = [unit(&[0x4E, 1, 9]), slice.clone()].concat();
-        assert_eq!(mark(Nal::H265, &slice), mark(Nal::H265, &with_sei));
-    }
-
-    #[test]
-    fn cut_off_and_hostile_lengths_end_the_reading() {
-        for data in [&[0, 0, 0][..], &[0xFF, 0xFF, 0xFF, 0xFF, 1], &[]] {
-            assert_eq!(mark(Nal::H264, data), mark(Nal::H264, &[]));
-        }
     }
 }

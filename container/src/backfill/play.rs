@@ -2,9 +2,10 @@
 
 use super::Player;
 use super::dating::Dating;
-use super::footprint::{Footprint, Nal};
+use super::footprint::Footprint;
 use crate::channel::machine::Failure;
 use crate::media::frame::{Frame, MediaTime, StreamParams, Track};
+use crate::media::mark::Nal;
 use crate::media::pipeline::{Event, Pipeline, PipelineError};
 use crate::media::spool::{Pending, Spool, SpoolError};
 use crate::source::{Item, Source, gateway_of};
@@ -157,11 +158,11 @@ impl Reel {
     fn take_events(&mut self) {
         while let Some(event) = self.pipeline.ready_event() {
             match event {
-                Event::Closed(pending) => self.closed.push(pending),
+                Event::Closed { pending, .. } => self.closed.push(pending),
                 Event::TransformFailed { what, error, .. } => {
                     tracing::warn!(?what, %error, "a transform of footage failed and is started again");
                 }
-                Event::Started { .. } | Event::Stopped { .. } | Event::Still(_) => {}
+                Event::Started { .. } | Event::OnDisk(_) | Event::Stopped { .. } | Event::Still(_) => {}
             }
         }
     }

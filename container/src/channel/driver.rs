@@ -6,6 +6,7 @@
 //!  pipeline, timer ┘                         └─▶ (Ended)
 //! ```
 
+use super::handover::Handover;
 use super::hole::Coverage;
 use super::line::{Line, LineEvent};
 use super::machine::{Failure, Input, Machine, Notice, Output};
@@ -19,8 +20,9 @@ use crate::media::spool::Pending;
 use crate::source::{Item, gateway_of};
 use crate::uploader;
 use domain::alert::Severity;
+use domain::succession::Succession;
 use domain::{Assignment, AssignmentRow, ChannelKey, Gap, GapCause, Generation};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A timer that is not needed yet is set this far away.
 const FAR_AWAY: Duration = Duration::from_hours(24);
+
+/// A new recorder waits so long for its time to begin; a later one is of a clock that is wrong.
+const KEEPS_FROM_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// An ffmpeg child that is started again after so long a pause has died several times in a row.
 const TRANSFORM_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +51,8 @@ pub(crate) enum Command {
     Known(Vec<Gap>),
     /// A rejection of the password is over.
     Retry,
+    /// The channel is another recorder's from now on, which this one hands it over to.
+    Succeeded(Succession),
 }
 
 /// A channel that has ended, with everything it recorded closed and waiting for the archive.
@@ -54,6 +61,8 @@ pub(crate) struct Ended {
     pub(crate) key: ChannelKey,
     pub(crate) generation: Generation,
     pub(crate) coverage: Coverage,
+    /// There is a successor, which had no picture yet.
+    pub(crate) gave_up: bool,
 }
 
 /// Records one assignment until `stop` is cancelled. `on_disk` is the end of the channel's newest recording in
@@ -79,7 +88,17 @@ pub(crate) async fn record(
         .context
         .troubles
         .is_over(&driver.subject(GapCause::UnsupportedStream));
+    let gave_up = driver
+        .handover
+        .as_ref()
+        .is_some_and(|handover| !handover.is_done());
+    if let Some(handover) = driver.handover.take() {
+        for part in handover.settle().await {
+            driver.complete(part);
+        }
+    }
     Ended {
+        gave_up,
         key: driver.assignment.key,
         generation: driver.assignment.generation,
         coverage: driver.machine.into_coverage(),
@@ -101,6 +120,10 @@ struct Driver {
     transform_failed_at: Option<Instant>,
     /// Frames are being recorded, in this session.
     started: bool,
+    /// Nothing that is filmed before is recorded: the predecessor has it.
+    keeps_from: Option<Timestamp>,
+    /// Since there is a successor.
+    handover: Option<Handover>,
     /// While the channel connects, waits for its first frame, or is transformed.
     urgent: Option<Urgent>,
     stopping: bool,
@@ -131,7 +154,11 @@ impl Driver {
         let coverage = Coverage::new(&assignment, &heartbeat, on_disk);
         let machine = Machine::start(coverage, rand::random(), out);
         let recorded_to = on_disk.max(heartbeat.last_segment_at);
+        let until = assignment.predecessor.as_ref().map(|old| old.until);
+        let latest = Timestamp::now().saturating_add(KEEPS_FROM_MAX).ok();
         Self {
+            keeps_from: until.min(latest),
+            handover: None,
             recording: Recording::new(&context, &assignment, recorded_to),
             context,
             assignment,
@@ -181,12 +208,17 @@ impl Driver {
             Event::Command(Command::Known(gaps)) => self.inputs.push_back(Input::Known(gaps)),
             Event::Command(Command::Assignment(assignment)) => self.reassigned(*assignment),
             Event::Command(Command::Retry) => self.inputs.push_back(Input::Changed { reconnect: false }),
+            Event::Command(Command::Succeeded(succession)) => match &mut self.handover {
+                Some(handover) => handover.learn(succession),
+                None => self.handover = Some(Handover::new(succession)),
+            },
             Event::Recorded(recorded) => self.recorded(recorded).await,
             Event::Line(LineEvent::Connected) => self.inputs.push_back(Input::Connected),
             Event::Line(LineEvent::Item(item)) => self.received(item).await,
             Event::Line(LineEvent::Failed(failure)) => self.broken(failure).await,
             Event::Tick => self.inputs.push_back(Input::Tick),
         }
+        self.hand_over();
         while let Some(input) = self.inputs.pop_front() {
             let mut out = Vec::new();
             self.machine.step(input, self.context.now(), &mut out);
@@ -196,12 +228,36 @@ impl Driver {
         }
     }
 
+    /// Goes on with the handover, if there is one: records in parts, and stops when the successor has what follows.
+    fn hand_over(&mut self) {
+        let Some(handover) = self.handover.as_mut().filter(|_| !self.stopping) else {
+            return;
+        };
+        if handover.begins_parts(self.context.now().wall) {
+            self.recording.cut_into_parts();
+        }
+        if handover.is_over(self.started, self.recording.recorded_until()) {
+            tracing::info!(channel = %self.assignment.key, "channel is handed over: stopping");
+            self.stopping = true;
+            self.inputs.push_back(Input::Stop);
+        }
+    }
+
+    /// Whether the predecessor has what arrives now.
+    fn is_the_predecessors(&mut self) -> bool {
+        self.keeps_from = self.keeps_from.filter(|from| self.context.now().wall < *from);
+        self.keeps_from.is_some()
+    }
+
     async fn received(&mut self, item: Item) {
         let taken = match item {
             Item::Params(params) => self.recording.describe(params).await,
             Item::Frame(frame) => {
                 if frame.track == Track::Video {
                     self.inputs.push_back(Input::Frame);
+                }
+                if self.is_the_predecessors() {
+                    return;
                 }
                 self.recording.push(frame).await
             }
@@ -235,7 +291,15 @@ impl Driver {
                 self.inputs.push_back(Input::Started(at));
             }
             Recorded::Stopped(at, cause) => self.inputs.push_back(Input::Stopped(at, cause)),
-            Recorded::Complete(pending) => self.complete(*pending),
+            Recorded::OnDisk(first) => self.context.board.on_disk(&self.assignment.key, first),
+            Recorded::Segment(pending, opens_with) => {
+                let ours = match &mut self.handover {
+                    Some(handover) => handover.hold(*pending, opens_with),
+                    None => Some(*pending),
+                };
+                ours.into_iter().for_each(|pending| self.complete(pending));
+            }
+            Recorded::Still(pending) => self.complete(*pending),
             Recorded::TransformFailed(what, error, again_in) => {
                 self.transform_failed(what, &chain(&error), again_in);
             }

@@ -26,6 +26,8 @@ pub(crate) struct Coverage {
     looked: bool,
     /// The first hole, ended by a frame that came before the look.
     early: Option<(Hole, Timestamp)>,
+    /// Until the first frame a predecessor records, and writes what rows there are to write.
+    succeeding: bool,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl Coverage {
             hole: Some(Hole::new(start, cause)),
             looked: false,
             early: None,
+            succeeding: is_move(assignment),
         }
     }
 
@@ -77,6 +80,9 @@ impl Coverage {
         let hole = self.hole.take()?;
         self.first.get_or_insert(at);
         self.covered_to = self.covered_to.max(at);
+        if std::mem::take(&mut self.succeeding) && hole.written.is_none() {
+            return None;
+        }
         if !self.looked && self.early.is_none() {
             self.early = Some((hole, at));
             return None;
@@ -153,7 +159,7 @@ impl Coverage {
                 return None;
             }
         }
-        let unexplained = row.start.duration_since(before.start) > JOIN;
+        let unexplained = row.start.duration_since(before.start) > JOIN && !self.succeeding;
         unexplained.then(|| self.row(before.start, Some(row.start), before.seen))
     }
 
@@ -167,7 +173,7 @@ impl Coverage {
 
     /// When [`Coverage::due`] will have something to write, if nothing else happens.
     pub(crate) fn due_at(&self) -> Option<Timestamp> {
-        let hole = self.hole.as_ref().filter(|_| self.looked)?;
+        let hole = self.hole.as_ref().filter(|_| self.looked && !self.succeeding)?;
         if hole.written == Some(best_known(hole.seen, self.device)) {
             return None;
         }
@@ -177,7 +183,7 @@ impl Coverage {
     /// Nobody goes on recording, because of `cause`. Returns the row to leave open; a hole that is known already
     /// goes on with the row it has, and one that earlier recorders may know better is theirs.
     pub(crate) fn ends(&mut self, cause: GapCause) -> Option<Gap> {
-        let ours = self.looked || self.first.is_some();
+        let ours = (self.looked && !self.succeeding) || self.first.is_some();
         let hole = self.hole.as_mut().filter(|hole| ours && hole.written.is_none())?;
         hole.seen = cause;
         self.open_row()
@@ -212,6 +218,12 @@ fn ended(row: Gap, end: Timestamp) -> Gap {
         end: Some(end),
         ..row
     }
+}
+
+/// Whether another recorder goes on with the channel until this one has a picture.
+fn is_move(assignment: &Assignment) -> bool {
+    let until = assignment.predecessor.as_ref().map(|old| old.until);
+    until.is_some_and(|until| until > assignment.started_at)
 }
 
 /// Where the hole before the first frame begins, and what is known of it before anything is tried.

@@ -7,7 +7,7 @@ use crate::media::pipeline::{Break, Event, Pipeline, PipelineError, What};
 use crate::media::spool::{Pending, SpoolError};
 use crate::media::transform::TransformError;
 use domain::settings::RecordingSettings;
-use domain::{Assignment, GapCause};
+use domain::{Assignment, FirstPicture, GapCause, PictureMark};
 use jiff::{SignedDuration, Timestamp};
 use std::error::Error;
 use std::io;
@@ -29,8 +29,12 @@ pub(super) enum Recorded {
     Started(Timestamp),
     /// The recorded pictures end here, because of this as far as the pipeline knows.
     Stopped(Timestamp, GapCause),
-    /// A file is complete.
-    Complete(Box<Pending>),
+    /// The first of them are on disk.
+    OnDisk(FirstPicture),
+    /// A segment that begins with this picture is complete.
+    Segment(Box<Pending>, PictureMark),
+    /// A still is complete.
+    Still(Box<Pending>),
     /// An ffmpeg child died; another one takes over what it was doing, after this pause.
     TransformFailed(What, TransformError, Duration),
     /// Recording cannot go on; [`Recording::finish`] it.
@@ -99,6 +103,16 @@ impl Recording {
         self.pipeline.apply(settings);
     }
 
+    /// Begins a segment with every key frame from now on.
+    pub(super) fn cut_into_parts(&mut self) {
+        self.pipeline.cut_into_parts();
+    }
+
+    /// The end of the last picture that is recorded.
+    pub(super) fn recorded_until(&self) -> Option<Timestamp> {
+        self.pipeline.recorded_until()
+    }
+
     /// What happens next; for ever pending when nothing will. Cancel-safe.
     pub(super) async fn next(&mut self) -> Recorded {
         match self.pipeline.next().await {
@@ -148,7 +162,9 @@ impl Recording {
         match event {
             Event::Started { at } => Recorded::Started(at),
             Event::Stopped { at, because } => Recorded::Stopped(at, self.cause(because)),
-            Event::Closed(pending) | Event::Still(pending) => Recorded::Complete(Box::new(pending)),
+            Event::OnDisk(first) => Recorded::OnDisk(first),
+            Event::Closed { pending, opens_with } => Recorded::Segment(Box::new(pending), opens_with),
+            Event::Still(pending) => Recorded::Still(Box::new(pending)),
             Event::TransformFailed {
                 what,
                 error,

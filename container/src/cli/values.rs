@@ -119,11 +119,16 @@ impl FromStr for Size {
 
 /// Reads a time like `10s`, `2m` or `1h 30m`.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let time: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    match Duration::try_from(time) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        Ok(_) | Err(_) => Err("expected a time above zero".to_owned()),
+    match time_or_none(text)? {
+        Duration::ZERO => Err("expected a time above zero".to_owned()),
+        time => Ok(time),
     }
+}
+
+/// The same, or `0s` for none.
+pub(super) fn time_or_none(text: &str) -> Result<Duration, String> {
+    let time: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from(time).map_err(|_| "expected a time above zero".to_owned())
 }
 
 /// The longest heartbeat interval: of three heartbeats two may be lost before the dispatcher takes the recorder for

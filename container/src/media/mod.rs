@@ -24,6 +24,7 @@ pub mod clock;
 pub mod codec;
 pub mod demux;
 pub mod frame;
+pub(crate) mod mark;
 pub mod movie;
 pub mod mux;
 pub mod pipeline;

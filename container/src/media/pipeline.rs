@@ -24,6 +24,8 @@ use work::Work;
 pub struct Pipeline {
     program: String,
     settings: RecordingSettings,
+    /// Every key frame begins a segment.
+    in_parts: bool,
     session: Option<Session>,
     work: Work,
 }
@@ -48,6 +50,7 @@ impl Pipeline {
         Self {
             program: "ffmpeg".to_owned(),
             settings,
+            in_parts: false,
             session: None,
             work: Work::new(spool, recorded_until),
         }
@@ -105,7 +108,18 @@ impl Pipeline {
             params,
         };
         session.follow(flows, &self.program);
+        if self.in_parts {
+            session.segmenter.cut_at_every_key();
+        }
         session
+    }
+
+    /// Begins a segment with every key frame from now on, in this session and those that follow.
+    pub fn cut_into_parts(&mut self) {
+        self.in_parts = true;
+        if let Some(session) = &mut self.session {
+            session.segmenter.cut_at_every_key();
+        }
     }
 
     fn segment_length(&self) -> Duration {

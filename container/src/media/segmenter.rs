@@ -17,6 +17,7 @@ use crate::media::clock::{SessionClock, Span};
 use crate::media::frame::{Frame, MediaTime, StreamParams, Track};
 use crate::media::mux::{MuxError, Patch};
 use bytes::Bytes;
+use domain::PictureMark;
 use jiff::{SignedDuration, Timestamp};
 pub use lead_in::LEAD_IN_MAX;
 use lead_in::LeadIn;
@@ -67,6 +68,8 @@ pub enum Step {
         start: Timestamp,
         /// Its first bytes.
         bytes: Bytes,
+        /// Its first picture.
+        opens_with: PictureMark,
     },
     /// Append a fragment.
     Append {
@@ -88,6 +91,8 @@ pub struct Closing {
     pub fragment: Vec<Bytes>,
     /// What changes at its front.
     pub patches: Vec<Patch>,
+    /// Its first picture.
+    pub opens_with: PictureMark,
     /// What it covers.
     pub span: Span,
     /// RFC 6381 codecs, comma-separated, video first.
@@ -104,6 +109,7 @@ pub struct Segmenter {
     pictures_changed: bool,
     sound_changed: bool,
     lead_in: LeadIn,
+    at_every_key: bool,
     current: Option<Open>,
     /// Cut, and waiting for its sound.
     cut: Option<(Open, Span)>,
@@ -125,6 +131,7 @@ impl Segmenter {
             pictures_changed: false,
             sound_changed: false,
             lead_in: LeadIn::default(),
+            at_every_key: false,
             current: None,
             cut: None,
             sound: VecDeque::new(),
@@ -158,6 +165,11 @@ impl Segmenter {
     /// Another length from the open segment on.
     pub fn aim_at(&mut self, target: Duration) {
         self.target = SignedDuration::try_from(target).unwrap_or(SignedDuration::MAX);
+    }
+
+    /// Cuts at every key frame from now on.
+    pub fn cut_at_every_key(&mut self) {
+        self.at_every_key = true;
     }
 
     /// The end of the last picture taken, on the media clock.
@@ -229,7 +241,7 @@ impl Segmenter {
         if !frame.key {
             return false;
         }
-        if self.sound_changed {
+        if self.sound_changed || self.at_every_key {
             return true;
         }
         let time = frame.time.since_start();
@@ -269,7 +281,13 @@ impl Segmenter {
             self.sound_from = Some(frame.time);
         }
         let start = clock.open(frame.time);
-        self.steps.push_back(Step::Open { id, start, bytes });
+        let opens_with = open.opens_with;
+        self.steps.push_back(Step::Open {
+            id,
+            start,
+            bytes,
+            opens_with,
+        });
         let due = open.push_lead_in(&lead_in)?;
         append(&mut self.steps, id, due);
         let due = open.push_picture(frame)?;
@@ -349,6 +367,7 @@ impl Segmenter {
             id: open.id,
             fragment: ending.fragment,
             patches: ending.patches,
+            opens_with: open.opens_with,
             span,
             codecs: open.codecs,
             note: (!open.notes.is_empty()).then(|| open.notes.join("; ")),

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub(super) struct Running {
     /// What it was last told.
     pub(super) assignment: Assignment,
+    /// It is another recorder's by now, and recorded until that one does.
+    pub(super) succeeded: bool,
     /// It is draining; nothing can be told to it any more.
     pub(super) stopping: bool,
 }
@@ -63,6 +65,7 @@ mod tests {
                 device_state: DeviceState::Present,
                 started_at: "2026-11-21T09:00:00Z".parse().unwrap(),
                 attempts: 0,
+                predecessor: None,
             },
             heartbeat: Heartbeat::default(),
         }
@@ -83,6 +86,7 @@ mod tests {
                 Action::Start(row) => {
                     let channel = Running {
                         assignment: row.assignment.clone(),
+                        succeeded: false,
                         stopping: false,
                     };
                     assert!(

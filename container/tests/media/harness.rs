@@ -68,8 +68,9 @@ pub(crate) fn closed(events: &[Event]) -> Vec<Pending> {
     let mut closed: Vec<Pending> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Closed(pending) => Some(pending.clone()),
+            Event::Closed { pending, .. } => Some(pending.clone()),
             Event::Started { .. }
+            | Event::OnDisk(_)
             | Event::Stopped { .. }
             | Event::Still(_)
             | Event::TransformFailed { .. } => None,

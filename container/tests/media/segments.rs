@@ -210,7 +210,7 @@ async fn a_new_session_never_says_a_time_twice() {
         .iter()
         .filter_map(|event| match event {
             Event::Stopped { because, .. } => Some(*because),
-            Event::Started { .. } | Event::Closed(_) | Event::Still(_) | Event::TransformFailed { .. } => {
+            Event::Started { .. } | Event::OnDisk(_) | Event::Closed { .. } | Event::Still(_) | Event::TransformFailed { .. } => {
                 None
             }
         })

@@ -285,7 +285,8 @@ fn failure(event: &Event) -> Option<&TransformError> {
         Event::TransformFailed { .. }
         | Event::Started { .. }
         | Event::Stopped { .. }
-        | Event::Closed(_)
+        | Event::OnDisk(_)
+        | Event::Closed { .. }
         | Event::Still(_) => None,
     }
 }
@@ -417,7 +418,7 @@ async fn settings_change_while_recording_without_losing_a_picture() {
         .iter()
         .filter_map(|event| match event {
             Event::Stopped { because, .. } => Some(*because),
-            Event::Started { .. } | Event::Closed(_) | Event::Still(_) | Event::TransformFailed { .. } => {
+            Event::Started { .. } | Event::OnDisk(_) | Event::Closed { .. } | Event::Still(_) | Event::TransformFailed { .. } => {
                 None
             }
         })

@@ -104,6 +104,7 @@ impl Bed {
             device_state: DeviceState::Present,
             started_at: Timestamp::now(),
             attempts: 0,
+            predecessor: None,
         }
     }
 
@@ -123,6 +124,8 @@ impl Bed {
             pull_interval: Duration::from_millis(300),
             heartbeat_interval: Duration::from_millis(300),
             orphan_grace: Duration::from_secs(60),
+            notice: CancellationToken::new(),
+            hand_over_within: Duration::from_secs(20),
             stop_deadline: Duration::from_secs(20),
             uploads_max: NonZeroUsize::new(2).unwrap(),
             username: USER.to_owned(),

@@ -147,7 +147,7 @@ mod samples {
 
     use crate::settings::{Audio, RecordingSettings, Transcode, Video, VideoCodec};
     use crate::{
-        Assignment, ChannelKey, ChannelRow, DeviceState, Generation, OfflineHint, Revision, TaskArn,
+        Assignment, ChannelKey, ChannelRow, DeviceState, Generation, OfflineHint, Predecessor, Revision, TaskArn,
     };
     use jiff::Timestamp;
     use std::num::NonZeroU32;
@@ -196,6 +196,11 @@ mod samples {
             device_state: missing(),
             started_at: at("09:08:07.060504032"),
             attempts: 3,
+            predecessor: Some(Predecessor {
+                task: TaskArn::new("task-before"),
+                generation: Generation(0),
+                until: at("09:08:22.000000001"),
+            }),
         }
     }
 

@@ -5,6 +5,7 @@
 //! one recorder too many; it finds no assignment of its own and ends, because every assignment is a conditional
 //! write fenced by generation.
 
+mod fleet;
 mod launch;
 mod plan;
 mod policy;

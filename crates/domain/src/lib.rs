@@ -36,6 +36,7 @@ pub mod settings;
 pub mod setup;
 pub mod status;
 pub mod storage;
+pub mod succession;
 pub mod task;
 mod watch;
 
@@ -49,4 +50,6 @@ pub use instance::{Image, ImageState, Instance, InstanceState, StatusCheck};
 pub use segment::{Archived, ObjectKey, Origin, SegmentKey, SegmentMeta};
 pub use settings::RecordingSettings;
 pub use storage::{RestoreTier, StorageClass};
-pub use task::{Assignment, AssignmentRow, Heartbeat, Launch, LiveTask, TaskKind};
+pub use task::{
+    Assignment, AssignmentRow, FirstPicture, Heartbeat, Launch, LiveTask, PictureMark, Predecessor, TaskKind,
+};

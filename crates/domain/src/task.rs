@@ -5,6 +5,9 @@ use crate::id::{ChannelKey, Generation, TaskArn};
 use crate::settings::RecordingSettings;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 /// What the dispatcher decided for a channel. Only the dispatcher writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,64 @@ pub struct Assignment {
     pub started_at: Timestamp,
     /// Assignments in a row that ended without healthy recording; sets the backoff.
     pub attempts: u32,
+    /// Who recorded the channel before, if anybody did: see [`crate::succession`].
+    #[serde(default)]
+    pub predecessor: Option<Predecessor>,
+}
+
+/// The recorder that had a channel before, and may still record it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Predecessor {
+    /// Which recorder.
+    pub task: TaskArn,
+    /// Its generation.
+    pub generation: Generation,
+    /// The new recorder keeps no picture before this time; by then the old one knows that there is a new one.
+    pub until: Timestamp,
+}
+
+/// The picture a recorder began with in its generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstPicture {
+    /// When it was filmed, by the recorder's clock.
+    pub at: Timestamp,
+    /// What it looks like.
+    pub mark: PictureMark,
+}
+
+/// What tells one coded picture from another: two recorders that get the same picture from the gateway give it the
+/// same mark. Text has it as 16 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PictureMark(pub u64);
+
+impl fmt::Display for PictureMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl From<PictureMark> for String {
+    fn from(mark: PictureMark) -> Self {
+        mark.to_string()
+    }
+}
+
+impl FromStr for PictureMark {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
+impl TryFrom<String> for PictureMark {
+    type Error = ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
 }
 
 /// What the recorder of an assignment says of itself. Only that recorder writes it, fenced by generation.
@@ -36,6 +97,10 @@ pub struct Heartbeat {
     pub last_segment_at: Option<Timestamp>,
     /// Why nothing is being recorded now; `None` while frames arrive.
     pub last_error: Option<String>,
+    /// The first picture of this generation, once it is on disk.
+    pub first_picture: Option<FirstPicture>,
+    /// When the recorder will have ended: it was told to leave.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// The row of an assignment: the decision and the report.
@@ -58,6 +123,8 @@ pub struct LiveTask {
     pub kind: TaskKind,
     /// It has been asked to stop, or is stopping by itself.
     pub stopping: bool,
+    /// It is not what a start would start now: another build, or other options.
+    pub outdated: bool,
 }
 
 /// Which of the recorder's two builds a task runs.

@@ -114,6 +114,7 @@ fn an_alert_names_the_channels_the_recorder_had() {
             device_state: DeviceState::Present,
             started_at: at(-100),
             attempts: 0,
+            predecessor: None,
         };
         let put = block_on(world.tables.put_assignment(&assignment, None)).unwrap();
         assert_eq!(put, Put::Written);

@@ -62,6 +62,7 @@ impl World {
             device_state: DeviceState::Present,
             started_at: at(-9000),
             attempts: 0,
+            predecessor: None,
         };
         let put = self.tables.put_assignment(&assignment, None).await.unwrap();
         assert_eq!(put, Put::Written);

@@ -88,6 +88,9 @@ pub(crate) struct Options {
     /// How long a recorder without channels waits before it ends [default: 2m].
     #[arg(long, env = "MILLRACE_ORPHAN_GRACE", value_name = "TIME")]
     pub(crate) orphan_grace: Option<SignedDuration>,
+    /// How long a recorder that was told to end (SIGTERM) records on, until another has its channels [default: 30s].
+    #[arg(long, env = "MILLRACE_HAND_OVER_WITHIN", value_name = "TIME")]
+    pub(crate) hand_over_within: Option<SignedDuration>,
     /// How long a recorder may take to stop; what is not in the archive by then stays in the spool [default: 60s].
     #[arg(long, env = "MILLRACE_STOP_DEADLINE", value_name = "TIME")]
     pub(crate) stop_deadline: Option<SignedDuration>,
@@ -197,6 +200,7 @@ pub(crate) struct Gateway {
 pub(crate) struct Recorder {
     pub(crate) pull_interval: SignedDuration,
     pub(crate) orphan_grace: SignedDuration,
+    pub(crate) hand_over_within: SignedDuration,
     pub(crate) stop_deadline: SignedDuration,
     pub(crate) spool_max: String,
 }
@@ -280,11 +284,13 @@ impl Config {
                 // This machine's process list is exact: a child is on it before its start is reported.
                 launch_grace: SignedDuration::from_secs(2),
                 heartbeat_stale: pull_interval.saturating_mul(6).max(SignedDuration::from_secs(30)),
+                move_notice: pull_interval.saturating_add(SignedDuration::from_secs(2)),
                 ..dispatch
             },
             recorder: Recorder {
                 pull_interval,
                 orphan_grace: options.orphan_grace.unwrap_or(SignedDuration::from_mins(2)),
+                hand_over_within: options.hand_over_within.unwrap_or(SignedDuration::from_secs(30)),
                 stop_deadline: options.stop_deadline.unwrap_or(SignedDuration::from_secs(60)),
                 spool_max: options.spool_max.clone().unwrap_or_else(|| "10GiB".into()),
             },
@@ -337,6 +343,7 @@ impl Options {
             channels_per_task,
             pull_interval,
             orphan_grace,
+            hand_over_within,
             stop_deadline,
             spool_max,
             alert_webhook,

@@ -167,6 +167,7 @@ mod tests {
             device_state: state,
             started_at: at(0),
             attempts: 0,
+            predecessor: None,
         };
         assert_eq!(tables.put_channel(&row, None).await.unwrap(), Put::Written);
         assert_eq!(

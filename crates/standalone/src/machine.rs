@@ -196,7 +196,7 @@ impl Machine {
         let patience = Duration::try_from(self.config.recorder.stop_deadline).unwrap_or_default();
         let deadline = Instant::now() + patience + Duration::from_secs(5);
         for task in self.processes.list_tasks().await? {
-            self.processes.stop_task(&task.arn, "millrace stops").await?;
+            self.processes.drain(&task.arn)?;
         }
         loop {
             let live = self.processes.list_tasks().await?;

@@ -14,6 +14,7 @@ use recorder::RECORDINGS;
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ struct Inner {
     tasks: PathBuf,
     logs: PathBuf,
     arguments: Vec<String>,
+    build: String,
     gateway: Gateway,
     webhook: Option<Url>,
     log_filter: String,
@@ -53,6 +55,9 @@ struct Record {
     pid: i32,
     kind: TaskKind,
     started_at: Timestamp,
+    /// What was started: see [`build`].
+    #[serde(default)]
+    build: String,
 }
 
 impl Processes {
@@ -63,11 +68,14 @@ impl Processes {
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         }
         sweep(&logs, &tasks).with_context(|| format!("removing old logs from {}", logs.display()))?;
+        let arguments = arguments(config, gateway);
         let inner = Inner {
+            build: build(&program, &arguments)
+                .with_context(|| format!("looking at {}", program.display()))?,
             program,
             tasks,
             logs,
-            arguments: arguments(config, gateway),
+            arguments,
             gateway: gateway.clone(),
             webhook: config.alert_webhook.clone(),
             log_filter: std::env::var(LOG_ENV)
@@ -82,6 +90,12 @@ impl Processes {
     /// Waits until a child ends.
     pub(crate) async fn ended(&self) {
         self.inner.ended.notified().await;
+    }
+
+    /// Asks a recorder to close, upload and exit at once: nobody takes its channels over.
+    pub(crate) fn drain(&self, task: &TaskArn) -> Result<(), PortError> {
+        tracing::info!(%task, "draining recorder");
+        self.inner.signal(task, Signal::INT, "draining a recorder")
     }
 
     /// Kills a task that did not stop when asked to.
@@ -99,6 +113,7 @@ fn arguments(config: &Config, gateway: &Gateway) -> Vec<String> {
         ("--spool-max", recorder.spool_max.clone()),
         ("--pull-interval", recorder.pull_interval.to_string()),
         ("--orphan-grace", recorder.orphan_grace.to_string()),
+        ("--hand-over-within", recorder.hand_over_within.to_string()),
         ("--stop-deadline", recorder.stop_deadline.to_string()),
         ("--gateway-username", gateway.username.clone()),
     ];
@@ -106,6 +121,21 @@ fn arguments(config: &Config, gateway: &Gateway) -> Vec<String> {
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect()
+}
+
+/// Names what a start starts: the program, as its file was changed last, and its options. Recorders of another
+/// build are outdated.
+fn build(program: &Path, arguments: &[String]) -> std::io::Result<String> {
+    let file = std::fs::metadata(program)?;
+    let changed = Timestamp::try_from(file.modified()?).unwrap_or(Timestamp::MIN);
+    let mut hash = Sha256::new();
+    hash.update(format!("{}\n{changed}\n{}", program.display(), file.len()));
+    for argument in arguments {
+        hash.update(format!("\n{argument}"));
+    }
+    let digest = hash.finalize();
+    let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
+    Ok(format!("{:016x}", u64::from_be_bytes(*first)))
 }
 
 fn sweep(logs: &Path, tasks: &Path) -> std::io::Result<()> {
@@ -131,9 +161,8 @@ impl Tasks for Processes {
         let mut live = Vec::new();
         for entry in entries {
             let path = entry.map_err(|error| PortError::unknown(doing, error))?.path();
-            if let Some(task) = examine(&path).map_err(|error| PortError::unknown(doing, error))? {
-                live.push(task);
-            }
+            let found = examine(&path, &self.inner.build).map_err(|error| PortError::unknown(doing, error))?;
+            live.extend(found);
         }
         live.sort_by(|a, b| a.arn.cmp(&b.arn));
         Ok(live)
@@ -164,6 +193,7 @@ impl Tasks for Processes {
             pid,
             kind: launch.kind,
             started_at: Timestamp::now(),
+            build: self.inner.build.clone(),
         };
         write(&mut file, &record).map_err(|error| PortError::unknown(doing(), error))?;
         let inner = Arc::clone(&self.inner);
@@ -210,7 +240,7 @@ impl Inner {
     fn signal(&self, task: &TaskArn, signal: Signal, doing: &str) -> Result<(), PortError> {
         let path = self.tasks.join(task.as_str());
         if !path.exists()
-            || examine(&path)
+            || examine(&path, &self.build)
                 .map_err(|error| PortError::unknown(doing, error))?
                 .is_none()
         {
@@ -226,8 +256,8 @@ impl Inner {
     }
 }
 
-/// The task of a file, if it lives; the file of one that has ended is removed.
-fn examine(path: &Path) -> std::io::Result<Option<LiveTask>> {
+/// The task of a file, if it lives; the file of one that has ended is removed. What `build` did not start is outdated.
+fn examine(path: &Path, build: &str) -> std::io::Result<Option<LiveTask>> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Ok(None);
     };
@@ -244,19 +274,22 @@ fn examine(path: &Path) -> std::io::Result<Option<LiveTask>> {
         Err(TryLockError::WouldBlock) => {}
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    let (kind, started_at) = match read(path)? {
-        Some(record) => (record.kind, record.started_at),
+    let (kind, started_at, outdated) = match read(path)? {
+        Some(record) => (record.kind, record.started_at, record.build != build),
         // Its starter was killed between the start and the record.
         None => (
             TaskKind::Transform,
             Timestamp::try_from(file.metadata()?.modified()?).unwrap_or(Timestamp::MIN),
+            false,
         ),
     };
     Ok(Some(LiveTask {
         arn: TaskArn::new(name),
         started_at,
         kind,
+        // It tells by its heartbeats.
         stopping: false,
+        outdated,
     }))
 }
 

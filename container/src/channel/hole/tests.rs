@@ -1,5 +1,5 @@
 use super::*;
-use domain::{Generation, RecordingSettings};
+use domain::{Generation, Predecessor, RecordingSettings, TaskArn};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
@@ -15,6 +15,7 @@ fn assignment(started_at: i64) -> Assignment {
         device_state: DeviceState::Present,
         started_at: at(started_at),
         attempts: 0,
+        predecessor: None,
     }
 }
 
@@ -31,8 +32,42 @@ fn reported(last_segment_at: i64, by_this_generation: bool) -> Heartbeat {
     Heartbeat {
         heartbeat_at: by_this_generation.then(|| at(last_segment_at)),
         last_segment_at: Some(at(last_segment_at)),
-        last_error: None,
+        ..Heartbeat::default()
     }
+}
+
+#[test]
+fn a_successor_writes_no_row_about_what_its_predecessor_records() {
+    let moves = Assignment {
+        predecessor: Some(Predecessor {
+            task: TaskArn::new("old"),
+            generation: Generation(1),
+            until: at(115),
+        }),
+        ..assignment(100)
+    };
+    let mut coverage = Coverage::new(&moves, &reported(90, false), None);
+    assert_eq!(coverage.known(Vec::new()), []);
+    assert_eq!(coverage.due(at(200)), None);
+    assert_eq!(coverage.ends(GapCause::RecorderRestarted), None);
+    assert_eq!(coverage.started(at(120)), None);
+    coverage.stopped(at(130), GapCause::Network);
+    let row = gap(130, None, GapCause::Network);
+    assert_eq!(coverage.due(at(140)), Some(row), "what is missing from then on is its own");
+}
+
+#[test]
+fn a_successor_ends_the_row_that_its_predecessor_left_open() {
+    let mut moves = assignment(100);
+    moves.predecessor = Some(Predecessor {
+        task: TaskArn::new("old"),
+        generation: Generation(1),
+        until: at(115),
+    });
+    let mut coverage = Coverage::new(&moves, &reported(90, false), None);
+    assert_eq!(coverage.known(vec![gap(95, None, GapCause::StreamStalled)]), []);
+    let row = gap(95, Some(120), GapCause::StreamStalled);
+    assert_eq!(coverage.started(at(120)), Some(row));
 }
 
 fn first_row(heartbeat: &Heartbeat, on_disk: Option<Timestamp>) -> Option<Gap> {

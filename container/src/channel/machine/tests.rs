@@ -33,6 +33,7 @@ fn assignment() -> Assignment {
         device_state: DeviceState::Present,
         started_at: wanted_since(),
         attempts: 0,
+        predecessor: None,
     }
 }
 

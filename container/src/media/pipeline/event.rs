@@ -4,6 +4,7 @@ use crate::media::mux::MuxError;
 use crate::media::segmenter::SegmentError;
 use crate::media::spool::{Pending, SpoolError};
 use crate::media::transform::TransformError;
+use domain::{FirstPicture, PictureMark};
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::task::JoinError;
@@ -44,8 +45,15 @@ pub enum Event {
         /// Why.
         because: Break,
     },
+    /// The first pictures since [`Event::Started`] are in a file.
+    OnDisk(FirstPicture),
     /// A segment is complete, durable and hashed.
-    Closed(Pending),
+    Closed {
+        /// The segment.
+        pending: Pending,
+        /// Its first picture.
+        opens_with: PictureMark,
+    },
     /// A still picture is complete, durable and hashed.
     Still(Pending),
     /// An ffmpeg child died and is started again. Pictures it had been given go to the next one; recording has

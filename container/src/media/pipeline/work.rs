@@ -5,7 +5,7 @@ use crate::media::clock::SessionClock;
 use crate::media::segmenter::{Closing, SegmentId, Segmenter, Step};
 use crate::media::spool::{ChannelSpool, OpenFile, SpoolError, Unhashed};
 use bytes::Bytes;
-use domain::SegmentKey;
+use domain::{FirstPicture, SegmentKey};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
@@ -24,12 +24,23 @@ pub(super) struct Work {
     closing: JoinSet<Outcome>,
     events: VecDeque<Event>,
     stopped: bool,
+    /// The first picture since recording began, until it is on disk.
+    first: Option<(SegmentId, FirstPicture)>,
     recorded_until: Option<Timestamp>,
 }
 
 /// What is there now, and what went wrong on the way.
-type Outcome = (Option<Event>, Option<SpoolError>);
-type Written = (SegmentId, Option<OpenFile>, Result<(), SpoolError>);
+type Outcome = (Vec<Event>, Option<SpoolError>);
+
+/// A step that was done.
+#[derive(Debug)]
+struct Written {
+    id: SegmentId,
+    file: Option<OpenFile>,
+    result: Result<(), SpoolError>,
+    /// Pictures were written, and not only a file's front.
+    pictures: bool,
+}
 
 impl Work {
     pub(super) fn new(spool: ChannelSpool, recorded_until: Option<Timestamp>) -> Self {
@@ -41,6 +52,7 @@ impl Work {
             closing: JoinSet::new(),
             events: VecDeque::new(),
             stopped: true,
+            first: None,
             recorded_until,
         }
     }
@@ -62,9 +74,16 @@ impl Work {
     pub(super) fn take_steps(&mut self, segmenter: &mut Segmenter, clock: &SessionClock, because: Break) {
         for mut step in segmenter.steps() {
             match &mut step {
-                Step::Open { start, .. } if self.stopped => {
+                Step::Open {
+                    id,
+                    start,
+                    opens_with,
+                    ..
+                } if self.stopped => {
                     self.stopped = false;
                     self.events.push_back(Event::Started { at: *start });
+                    let (at, mark) = (*start, *opens_with);
+                    self.first = Some((*id, FirstPicture { at, mark }));
                 }
                 Step::Close(closing) => {
                     self.recorded_until = self.recorded_until.max(Some(closing.span.end));
@@ -86,8 +105,8 @@ impl Work {
         let spool = self.spool.clone();
         self.closing
             .spawn_blocking(move || match spool.put_still(taken_at, &jpeg) {
-                Ok(pending) => (Some(Event::Still(pending)), None),
-                Err(error) => (None, Some(error)),
+                Ok(pending) => (vec![Event::Still(pending)], None),
+                Err(error) => (vec![], Some(error)),
             });
     }
 
@@ -97,9 +116,18 @@ impl Work {
             if let Some(writing) = &mut self.writing {
                 let written = writing.await;
                 self.writing = None;
-                let (id, file, result) = written?;
+                let Written {
+                    id,
+                    file,
+                    result,
+                    pictures,
+                } = written?;
                 self.files.extend(file.map(|file| (id, file)));
                 result?;
+                if pictures {
+                    let first = self.take_first(id);
+                    self.events.extend(first.map(Event::OnDisk));
+                }
             }
             while let Some(closed) = self.closing.try_join_next() {
                 self.note_closed(closed)?;
@@ -113,11 +141,21 @@ impl Work {
 
     fn start(&mut self, step: Step) {
         match step {
-            Step::Open { id, start, bytes } => {
+            Step::Open {
+                id, start, bytes, ..
+            } => {
                 let spool = self.spool.clone();
-                self.writing = Some(spawn_blocking(move || match spool.create(start, &bytes) {
-                    Ok(file) => (id, Some(file), Ok(())),
-                    Err(error) => (id, None, Err(error)),
+                self.writing = Some(spawn_blocking(move || {
+                    let (file, result) = match spool.create(start, &bytes) {
+                        Ok(file) => (Some(file), Ok(())),
+                        Err(error) => (None, Err(error)),
+                    };
+                    Written {
+                        id,
+                        file,
+                        result,
+                        pictures: false,
+                    }
                 }));
             }
             Step::Append { id, chunks } => {
@@ -127,7 +165,12 @@ impl Work {
                 };
                 self.writing = Some(spawn_blocking(move || {
                     let result = file.append(&chunks);
-                    (id, Some(file), result)
+                    Written {
+                        id,
+                        file: Some(file),
+                        result,
+                        pictures: true,
+                    }
                 }));
             }
             Step::Close(closing) => {
@@ -135,9 +178,16 @@ impl Work {
                     return;
                 };
                 let spool = self.spool.clone();
-                self.closing.spawn_blocking(move || close(file, closing, &spool));
+                let first = self.take_first(closing.id);
+                self.closing
+                    .spawn_blocking(move || close(file, closing, &spool, first));
             }
         }
+    }
+
+    fn take_first(&mut self, id: SegmentId) -> Option<FirstPicture> {
+        let (_, first) = self.first.take_if(|(first, _)| *first == id)?;
+        Some(first)
     }
 
     /// Waits until a file is closed; for ever when none is being closed. Cancel-safe.
@@ -161,13 +211,18 @@ impl Work {
     }
 
     fn note_closed(&mut self, closed: Result<Outcome, JoinError>) -> Result<(), PipelineError> {
-        let (event, error) = closed?;
-        self.events.extend(event);
+        let (events, error) = closed?;
+        self.events.extend(events);
         error.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-fn close(mut file: OpenFile, closing: Closing, spool: &ChannelSpool) -> Outcome {
+fn close(
+    mut file: OpenFile,
+    closing: Closing,
+    spool: &ChannelSpool,
+    first: Option<FirstPicture>,
+) -> Outcome {
     // What was whole before is worth closing even if the last fragment is lost.
     let appended = file.append(&closing.fragment);
     let span = closing.span;
@@ -181,8 +236,13 @@ fn close(mut file: OpenFile, closing: Closing, spool: &ChannelSpool) -> Outcome 
         note: closing.note,
     };
     match file.close(&closing.patches, &segment, &meta) {
-        Ok(pending) => (Some(Event::Closed(pending)), appended.err()),
-        Err(error) => (None, Some(error)),
+        Ok(pending) => {
+            let opens_with = closing.opens_with;
+            let closed = Event::Closed { pending, opens_with };
+            let events = first.map(Event::OnDisk).into_iter().chain([closed]);
+            (events.collect(), appended.err())
+        }
+        Err(error) => (vec![], Some(error)),
     }
 }
 

@@ -4,9 +4,11 @@ use super::lead_in::LeadIn;
 use super::{GOP_BYTES_MAX, GOP_MAX, SegmentError, SegmentId};
 use crate::media::codec;
 use crate::media::frame::{AudioCodec, AudioParams, Frame, MediaTime, StreamParams, VideoParams};
+use crate::media::mark::{Nal, mark};
 use crate::media::movie::Movie;
 use crate::media::mux::{AUDIO_TRACK, MuxError, Sample, TrackSpec, VIDEO_TRACK};
 use bytes::Bytes;
+use domain::PictureMark;
 use jiff::SignedDuration;
 use std::num::NonZeroU32;
 
@@ -20,6 +22,8 @@ pub(super) struct Open {
     pub(super) movie: Movie,
     pub(super) codecs: String,
     pub(super) notes: Vec<String>,
+    /// What its first picture looks like.
+    pub(super) opens_with: PictureMark,
     /// Presentation time of its first picture.
     pub(super) start: MediaTime,
     pub(super) sound_rate: Option<NonZeroU32>,
@@ -85,6 +89,7 @@ impl Open {
             movie,
             codecs,
             notes,
+            opens_with: PictureMark(mark(Nal::of(&params.video.rfc6381), &first.data)),
             start: first.time,
             sound_rate,
             lead_in: lead_in.ticks(),

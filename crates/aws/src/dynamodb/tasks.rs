@@ -56,7 +56,7 @@ impl TasksTable for Tables {
         };
         let mut update = dispatchers_part(assignment, &doing)?;
         if expected != Some(assignment.generation) {
-            update.remove.extend(["heartbeatAt", "lastError"]);
+            update.remove.extend(["heartbeatAt", "lastError", "firstPicture", "endsAt"]);
         }
         let key = Key::of_channel(&assignment.key);
         update.write(&self.client, table, key, condition, &doing).await
@@ -86,6 +86,10 @@ impl TasksTable for Tables {
         update.set_or_remove("heartbeatAt", heartbeat.heartbeat_at.map(time));
         update.set_or_remove("lastSegmentAt", heartbeat.last_segment_at.map(time));
         update.set_or_remove("lastError", heartbeat.last_error.as_deref().map(text));
+        let first_picture = heartbeat.first_picture.as_ref();
+        let first_picture = first_picture.map(|first| attribute(first, &doing)).transpose()?;
+        update.set_or_remove("firstPicture", first_picture);
+        update.set_or_remove("endsAt", heartbeat.ends_at.map(time));
         let key = Key::of_channel(key);
         update.write(&self.client, table, key, fence, &doing).await
     }
@@ -105,6 +109,9 @@ fn dispatchers_part(assignment: &Assignment, doing: &str) -> Result<Update, Port
     };
     let task = assignment.task.as_ref();
     update.set_or_remove("taskARN", task.map(|task| text(task.as_str())));
+    let predecessor = assignment.predecessor.as_ref();
+    let predecessor = predecessor.map(|old| attribute(old, doing)).transpose()?;
+    update.set_or_remove("predecessor", predecessor);
     Ok(update)
 }
 
@@ -129,11 +136,14 @@ fn from_item(item: Item) -> Result<(ChannelKey, AssignmentRow), PortError> {
         device_state: row.required("deviceState").unwrap_or(DeviceState::Present),
         started_at: row.or_default("startedAt"),
         attempts: row.or_default("attempts"),
+        predecessor: row.optional("predecessor"),
     };
     let heartbeat = Heartbeat {
         heartbeat_at: row.optional("heartbeatAt"),
         last_segment_at: row.optional("lastSegmentAt"),
         last_error: row.optional("lastError"),
+        first_picture: row.optional("firstPicture"),
+        ends_at: row.optional("endsAt"),
     };
     Ok((
         key,

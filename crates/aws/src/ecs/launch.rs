@@ -56,13 +56,9 @@ pub(super) fn request(
     capacity: Capacity,
     token: &str,
 ) -> RunTaskInputBuilder {
-    let definition = match launch.kind {
-        TaskKind::Copy => &config.copy_definition,
-        TaskKind::Transform => &config.transform_definition,
-    };
     let request = RunTaskInputBuilder::default()
         .cluster(&config.cluster)
-        .task_definition(definition)
+        .task_definition(definition(config, launch.kind))
         .count(1)
         .client_token(token)
         .started_by(started_by(&config.stack))
@@ -78,6 +74,14 @@ pub(super) fn request(
             .capacity_provider_strategy(only(Capacity::SPOT_PROVIDER))
             .platform_version("LATEST"),
         Capacity::Ec2 => request.launch_type(LaunchType::Ec2),
+    }
+}
+
+/// The task definition of a build.
+pub(super) fn definition(config: &EcsConfig, kind: TaskKind) -> &str {
+    match kind {
+        TaskKind::Copy => &config.copy_definition,
+        TaskKind::Transform => &config.transform_definition,
     }
 }
 

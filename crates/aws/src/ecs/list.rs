@@ -91,12 +91,27 @@ fn live(config: &EcsConfig, task: &Task) -> Option<LiveTask> {
     if task.last_status() == Some("STOPPED") {
         return None;
     }
+    let kind = launch::kind(task.tags()).unwrap_or_else(|| kind_by_definition(config, task));
     Some(LiveTask {
         arn: TaskArn::new(task.task_arn()?),
         started_at: created_at(task),
-        kind: launch::kind(task.tags()).unwrap_or_else(|| kind_by_definition(config, task)),
+        kind,
         stopping: task.desired_status() == Some("STOPPED"),
+        outdated: is_outdated(launch::definition(config, kind), task),
     })
+}
+
+/// Whether a task runs another revision than a start would. A definition that is named without a revision means the newest,
+/// which nobody tells: no task is outdated then.
+fn is_outdated(wanted: &str, task: &Task) -> bool {
+    let runs = task.task_definition_arn().map(revision);
+    let wanted = revision(wanted);
+    wanted.contains(':') && runs.is_some_and(|runs| runs != wanted)
+}
+
+/// `recorder:7` of `arn:aws:ecs:eu-west-1:111122223333:task-definition/recorder:7`.
+fn revision(definition: &str) -> &str {
+    definition.rsplit('/').next().unwrap_or(definition)
 }
 
 /// When RunTask was answered. A task of unknown age counts as just started, so that it is not stopped as an idle one.
@@ -118,6 +133,6 @@ fn kind_by_definition(config: &EcsConfig, task: &Task) -> TaskKind {
 
 /// `recorder` of `arn:aws:ecs:eu-west-1:111122223333:task-definition/recorder:7`.
 fn family(definition: &str) -> &str {
-    let name = definition.rsplit('/').next().unwrap_or(definition);
+    let name = revision(definition);
     name.split(':').next().unwrap_or(name)
 }

@@ -58,6 +58,7 @@ fn assignment(key: ChannelKey) -> Assignment {
         device_state: DeviceState::Present,
         started_at: at("09:00:00"),
         attempts: 0,
+        predecessor: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::samples;
 use crate::ports::{Put, TasksTable};
-use crate::{Assignment, AssignmentRow, Generation, Heartbeat, TaskArn};
+use crate::{Assignment, AssignmentRow, FirstPicture, Generation, Heartbeat, PictureMark, TaskArn};
 
 async fn put(table: &impl TasksTable, assignment: &Assignment, expected: Option<u64>) -> Put {
     table
@@ -35,6 +35,11 @@ fn heartbeat() -> Heartbeat {
         heartbeat_at: Some(samples::at("10:00:05.000000001")),
         last_segment_at: Some(samples::at("10:00:00.123456789")),
         last_error: Some("stream refused: 404 \"не найдено\"".into()),
+        first_picture: Some(FirstPicture {
+            at: samples::at("09:59:30.000000009"),
+            mark: PictureMark(u64::MAX - 1),
+        }),
+        ends_at: Some(samples::at("10:02:00.5")),
     }
 }
 
@@ -62,6 +67,7 @@ pub async fn an_assignment_reads_back_exactly(table: &impl TasksTable) {
 
     let nobodys = Assignment {
         task: None,
+        predecessor: None,
         ..of_generation(2)
     };
     assert_eq!(put(table, &nobodys, Some(1)).await, Put::Written);

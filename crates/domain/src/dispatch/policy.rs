@@ -20,6 +20,11 @@ pub struct DispatchPolicy {
     pub heartbeat_stale: SignedDuration,
     /// An assignment that lasted this long was healthy: the next one starts at once.
     pub healthy_after: SignedDuration,
+    /// From the decision to move a channel to the first picture its new recorder keeps: longer than a recorder's
+    /// `PullInterval`, so that the old one knows by then.
+    pub move_notice: SignedDuration,
+    /// Tasks whose channels are moved at once because they are outdated: the gateway serves these channels twice.
+    pub moving_tasks_max: usize,
     /// Wait before the second unhealthy assignment in a row; doubles with every further one.
     pub backoff_min: SignedDuration,
     /// The wait never exceeds this.
@@ -35,6 +40,8 @@ impl Default for DispatchPolicy {
             launch_grace: SignedDuration::from_secs(60),
             heartbeat_stale: HEARTBEAT_STALE,
             healthy_after: SignedDuration::from_secs(60),
+            move_notice: SignedDuration::from_secs(15),
+            moving_tasks_max: 5,
             backoff_min: SignedDuration::from_secs(10),
             backoff_max: SignedDuration::from_mins(5),
         }

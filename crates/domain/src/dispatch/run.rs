@@ -1,6 +1,7 @@
 //! The dispatcher's loop over the ports.
 
-use super::plan::{Placement, is_proven};
+use super::fleet::is_proven;
+use super::plan::Placement;
 use super::{Action, DispatchPolicy, Observed, Plan, plan};
 use crate::alert::{Severity, Trouble};
 use crate::channel::DeviceState;
@@ -42,6 +43,8 @@ pub struct Report {
     pub launches_left: usize,
     /// Starts that a person must make possible.
     pub refused: Vec<String>,
+    /// Starts for channels that are to move, which a person must make possible; they are recorded where they are.
+    pub moves_refused: Vec<String>,
     /// Steps that failed or came too late; the next run plans again.
     pub failed: Vec<String>,
     /// When a waiting channel is due, so that the caller need not wait for its schedule.
@@ -63,6 +66,7 @@ impl Report {
         self.forgotten += step.forgotten;
         self.waiting += step.waiting;
         self.refused.extend(step.refused);
+        self.moves_refused.extend(step.moves_refused);
         self.failed.extend(step.failed);
     }
 }
@@ -167,7 +171,9 @@ fn recorded(policy: &DispatchPolicy, observed: &Observed<'_>, now: Timestamp) ->
         .filter(|row| row.assignment.task.is_some() && row.heartbeat.last_error.is_none())
         .filter(|row| {
             let fresh = |at| now.duration_since(at) < policy.heartbeat_stale;
-            row.heartbeat.heartbeat_at.is_some_and(fresh)
+            let predecessor = row.assignment.predecessor.as_ref();
+            let moves = predecessor.is_some_and(|old| old.until > row.assignment.started_at);
+            row.heartbeat.heartbeat_at.is_some_and(fresh) || moves && fresh(row.assignment.started_at)
         })
         .map(|row| &row.assignment.key)
         .collect();
@@ -306,7 +312,8 @@ async fn assign<T: TasksTable>(
 }
 
 /// A start that was throttled, or whose answer was lost, is tried again as it is: the token names the same
-/// task. A refused one is remembered, so that it backs off until a person has acted.
+/// task. A refused one is remembered, so that it backs off until a person has acted; but what only moves stays where it is
+/// recorded.
 async fn not_started<T: TasksTable>(
     table: &T,
     error: PortError,
@@ -314,9 +321,16 @@ async fn not_started<T: TasksTable>(
     report: &mut Report,
 ) -> Result<(), PortError> {
     if matches!(error, PortError::Refused { .. }) {
-        report.refused.push(error.chain());
-        let counted: Vec<Placement> = placements.iter().cloned().map(counted).collect();
-        assign(table, None, &counted, report).await;
+        let (moves, unrecorded): (Vec<Placement>, Vec<_>) =
+            placements.iter().cloned().partition(|placement| placement.why.is_move());
+        if !moves.is_empty() {
+            report.moves_refused.push(error.chain());
+        }
+        if !unrecorded.is_empty() {
+            report.refused.push(error.chain());
+            let counted: Vec<Placement> = unrecorded.into_iter().map(counted).collect();
+            assign(table, None, &counted, report).await;
+        }
     }
     Err(error)
 }
@@ -355,6 +369,16 @@ fn troubles(policy: &DispatchPolicy, assignments: &[AssignmentRow], report: &Rep
             text: format!(
                 "{} channels have no recorder, its start was refused: {example}",
                 unstarted.max(1)
+            ),
+            patience_looks: 1,
+        });
+    }
+    if let Some(example) = report.moves_refused.first() {
+        troubles.push(Trouble {
+            subject: "recorder move".into(),
+            severity: Severity::Warning,
+            text: format!(
+                "channels stay on recorders that are to be replaced, the start of others was refused: {example}"
             ),
             patience_looks: 1,
         });

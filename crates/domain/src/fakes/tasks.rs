@@ -211,6 +211,7 @@ impl Tasks for FakeTasks {
                 started_at: state.now,
                 kind: launch.kind,
                 stopping: false,
+                outdated: false,
             };
             state.tokens.insert(launch.token.clone(), arn.clone());
             let task = Task {

@@ -3,6 +3,7 @@
 
 mod examples;
 mod mended;
+mod moves;
 mod properties;
 mod rounds;
 mod thousand;
@@ -48,6 +49,7 @@ fn assigned(device: &str, task: &str, started: i64, reported: Option<i64>) -> As
         device_state: channel.state,
         started_at: at(started),
         attempts: 0,
+        predecessor: None,
     };
     AssignmentRow {
         assignment,
@@ -64,6 +66,7 @@ fn live(arn: &str, started: i64) -> LiveTask {
         started_at: at(started),
         kind: TaskKind::Copy,
         stopping: false,
+        outdated: false,
     }
 }
 

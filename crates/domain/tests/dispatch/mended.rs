@@ -45,6 +45,7 @@ fn recorders_that_failed_again_and_again_are_told_to_be_well_once_one_records() 
         heartbeat_at: Some(at(second + 40)),
         last_segment_at: Some(at(second + 30)),
         last_error: None,
+        ..Heartbeat::default()
     };
     reports(&world, second, &recording);
     world.dispatch(second + 40);

@@ -6,7 +6,9 @@ use super::drive::drive;
 use domain::credentials::{Rejection, reject};
 use domain::fakes::FakeTables;
 use domain::ports::{Put, TasksTable};
-use domain::{Assignment, AssignmentRow, ChannelKey, Heartbeat, SegmentKey, TaskArn};
+use domain::{
+    Assignment, AssignmentRow, ChannelKey, FirstPicture, Heartbeat, PictureMark, SegmentKey, TaskArn,
+};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +46,7 @@ struct Recording {
     assignment: Assignment,
     open: Option<SegmentKey>,
     last_segment_at: Option<Timestamp>,
+    first_picture: Option<FirstPicture>,
     connected: bool,
 }
 
@@ -162,6 +165,7 @@ impl Recorder {
                 assignment: assignment.clone(),
                 open: None,
                 last_segment_at: row.heartbeat.last_segment_at,
+                first_picture: None,
                 connected: false,
             });
             recording.connected &= recording.assignment.media_url == assignment.media_url;
@@ -177,6 +181,12 @@ impl Recorder {
         let mut fenced = Vec::new();
         for (key, recording) in &mut self.held {
             let error = recording.turn(scene, &mut self.spool, step);
+            if recording.connected {
+                recording.first_picture.get_or_insert(FirstPicture {
+                    at: scene.now,
+                    mark: PictureMark(0),
+                });
+            }
             if blind {
                 continue;
             }
@@ -184,6 +194,8 @@ impl Recorder {
                 heartbeat_at: Some(scene.now),
                 last_segment_at: recording.last_segment_at,
                 last_error: error.map(str::to_owned),
+                first_picture: recording.first_picture,
+                ends_at: None,
             };
             let generation = recording.assignment.generation;
             let beat = scene.tables.heartbeat(key, task, generation, &heartbeat);

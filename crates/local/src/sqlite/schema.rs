@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The schema's steps, oldest first; `user_version` counts those the file has seen. A released step never changes.
-const MIGRATIONS: &[&str] = &[TABLES, EPISODES];
+const MIGRATIONS: &[&str] = &[TABLES, EPISODES, MOVES];
 
 const TABLES: &str = "
     CREATE TABLE channels (
@@ -50,6 +50,11 @@ const EPISODES: &str = "
         body TEXT NOT NULL,
         PRIMARY KEY (device, channel, started_at)
     ) STRICT, WITHOUT ROWID;
+";
+
+const MOVES: &str = "
+    ALTER TABLE assignments ADD COLUMN first_picture TEXT;
+    ALTER TABLE assignments ADD COLUMN ends_at TEXT;
 ";
 
 /// Between two tries to turn a new file's journal into a write-ahead log.

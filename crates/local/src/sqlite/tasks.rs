@@ -1,7 +1,7 @@
 use super::error::Failure;
 use super::{Durability, Sqlite, columns, put_of};
 use domain::ports::{PortError, Put, TasksTable};
-use domain::{Assignment, AssignmentRow, ChannelKey, Generation, Heartbeat, TaskArn};
+use domain::{Assignment, AssignmentRow, ChannelKey, FirstPicture, Generation, Heartbeat, TaskArn};
 use jiff::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
 
@@ -57,7 +57,9 @@ impl TasksTable for Sqlite {
                     .prepare_cached(
                         "UPDATE assignments SET task = ?3, generation = ?4, body = ?5,
                              heartbeat_at = CASE WHEN generation = ?4 THEN heartbeat_at END,
-                             last_error = CASE WHEN generation = ?4 THEN last_error END
+                             last_error = CASE WHEN generation = ?4 THEN last_error END,
+                             first_picture = CASE WHEN generation = ?4 THEN first_picture END,
+                             ends_at = CASE WHEN generation = ?4 THEN ends_at END
                          WHERE device = ?1 AND channel = ?2 AND generation = ?6",
                     )?
                     .execute(params![
@@ -102,9 +104,12 @@ impl TasksTable for Sqlite {
         let (device, channel) = columns(key);
         let (task, heartbeat) = (task.as_str().to_owned(), heartbeat.clone());
         self.write(doing, Durability::Lazy, move |transaction| {
+            let first_picture = heartbeat.first_picture.as_ref();
+            let first_picture = first_picture.map(serde_json::to_string).transpose()?;
             let changed = transaction
                 .prepare_cached(
-                    "UPDATE assignments SET heartbeat_at = ?5, last_segment_at = ?6, last_error = ?7
+                    "UPDATE assignments SET heartbeat_at = ?5, last_segment_at = ?6, last_error = ?7,
+                         first_picture = ?8, ends_at = ?9
                      WHERE device = ?1 AND channel = ?2 AND task = ?3 AND generation = ?4",
                 )?
                 .execute(params![
@@ -115,6 +120,8 @@ impl TasksTable for Sqlite {
                     heartbeat.heartbeat_at.map(|at| at.to_string()),
                     heartbeat.last_segment_at.map(|at| at.to_string()),
                     heartbeat.last_error,
+                    first_picture,
+                    heartbeat.ends_at.map(|at| at.to_string()),
                 ])?;
             Ok(put_of(changed))
         })
@@ -128,7 +135,8 @@ fn select(
     parameters: impl Params,
 ) -> Result<Vec<AssignmentRow>, Failure> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT body, heartbeat_at, last_segment_at, last_error FROM assignments {clause}"
+        "SELECT body, heartbeat_at, last_segment_at, last_error, first_picture, ends_at
+         FROM assignments {clause}"
     ))?;
     let mut rows = statement.query(parameters)?;
     let mut assignments = Vec::new();
@@ -146,8 +154,17 @@ fn from_row(row: &Row<'_>) -> Result<AssignmentRow, Failure> {
             heartbeat_at: time(row.get(1)?)?,
             last_segment_at: time(row.get(2)?)?,
             last_error: row.get(3)?,
+            first_picture: first_picture(row.get(4)?)?,
+            ends_at: time(row.get(5)?)?,
         },
     })
+}
+
+fn first_picture(text: Option<String>) -> Result<Option<FirstPicture>, Failure> {
+    text.map(|text| {
+        serde_json::from_str(&text).map_err(|error| Failure::damaged("first picture", error))
+    })
+    .transpose()
 }
 
 fn time(text: Option<String>) -> Result<Option<Timestamp>, Failure> {

@@ -86,6 +86,7 @@ impl World {
             heartbeat_at: Some(self.now),
             last_segment_at: Some(self.now),
             last_error,
+            ..Heartbeat::default()
         };
         _ = self
             .tables

@@ -8,6 +8,7 @@ mod demo;
 mod gateway_setup;
 mod gateway_weather;
 mod h265;
+mod moves;
 mod people;
 mod restart;
 #[cfg(feature = "s3")]

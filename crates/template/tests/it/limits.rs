@@ -64,15 +64,14 @@ fn a_recorder_ends_before_ecs_kills_it() {
         let environment = container["Environment"]
             .as_array()
             .expect("a recorder has an environment");
-        let deadline = environment
-            .iter()
-            .find(|entry| entry["Name"] == "MILLRACE_STOP_DEADLINE");
-        let deadline: SignedDuration = deadline
-            .and_then(|entry| entry["Value"].as_str())
-            .and_then(|text| text.parse().ok())
-            .expect("a recorder has a deadline");
+        let time = |name: &str| -> SignedDuration {
+            let entry = environment.iter().find(|entry| entry["Name"] == name);
+            let text = entry.and_then(|entry| entry["Value"].as_str());
+            text.and_then(|text| text.parse().ok())
+                .unwrap_or_else(|| panic!("{id} has no {name}"))
+        };
         assert!(
-            deadline + SignedDuration::from_secs(5) <= stop,
+            time("MILLRACE_HAND_OVER_WITHIN") + time("MILLRACE_STOP_DEADLINE") + SignedDuration::from_secs(5) <= stop,
             "{id} has no time to exit"
         );
     }

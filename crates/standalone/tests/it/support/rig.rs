@@ -37,6 +37,12 @@ impl Rig {
         rig
     }
 
+    /// Further flags for `millrace run` from its next start on.
+    pub(crate) fn add_flags(&mut self, flags: &[&str]) {
+        self.arguments
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
     /// Starts `millrace run`.
     pub(crate) fn run(&mut self) {
         let log = std::fs::File::options()

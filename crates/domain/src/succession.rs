@@ -1,0 +1,97 @@
+//! Handing a channel from one recorder to the next without losing a picture, or keeping one twice.
+//!
+//! ```text
+//!  old  ──────────── segments ───────────┤ parts, held back ┊┊┊┊┊┊┊┊ dropped
+//!                                        ▲ until            │
+//!  new            (starts, connects)     ├── key frame K ── segments ─────────▶
+//!                                             └─ first picture: on disk, in the row
+//! ```
+//! 1. The dispatcher gives the channel to the new recorder; the row names the old one as its [`Predecessor`].
+//! 2. The old one finds the row changed and its own name in it, and records on. From `until` on it cuts at every key
+//!    frame and holds back these parts.
+//! 3. The new one keeps nothing before `until`, begins with a key frame, and reports it once it is on disk.
+//! 4. The old one finds that picture among the beginnings of its parts ([`find`]): what is before goes to the archive, what
+//!    follows is dropped, and the channel ends there.
+//!
+//! Neither waits for the other with pictures in memory, and whatever fails leaves pictures twice, never none: an old
+//! one that hears nothing records on, a new one that hears nothing begins all the same.
+//!
+//! [`Predecessor`]: crate::task::Predecessor
+
+use crate::id::{Generation, TaskArn};
+use crate::task::{AssignmentRow, FirstPicture};
+use jiff::{SignedDuration, Timestamp};
+
+/// Two recorders date the same picture alike but for their way from the gateway and their machines' clocks.
+pub const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_secs(5);
+/// Pictures that do not look alike (one of the two is encoded anew) are taken for the same when they are so near in
+/// time: half of the shortest distance between key frames in use.
+pub const SAME_WITHIN: SignedDuration = SignedDuration::from_millis(500);
+
+/// How a recorder stands to a channel that it records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is its own.
+    Ours,
+    /// It has a successor, and is asked to record on until that one does.
+    Succeeded(Succession),
+    /// It is nobody's, or somebody else's.
+    Lost,
+}
+
+/// What an old recorder knows of the new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Succession {
+    /// The new one keeps nothing before this time.
+    pub until: Timestamp,
+    /// It has reported.
+    pub alive: bool,
+    /// What it began with, once that is on disk.
+    pub first_picture: Option<FirstPicture>,
+}
+
+/// How `task`, which records the channel in `generation`, stands by the channel's row.
+pub fn standing(row: Option<&AssignmentRow>, task: &TaskArn, generation: Generation) -> Standing {
+    let Some(AssignmentRow {
+        assignment,
+        heartbeat,
+    }) = row
+    else {
+        return Standing::Lost;
+    };
+    if assignment.task.as_ref() == Some(task) {
+        return if assignment.generation == generation {
+            Standing::Ours
+        } else {
+            Standing::Lost
+        };
+    }
+    match &assignment.predecessor {
+        Some(old) if old.task == *task && old.generation == generation => Standing::Succeeded(Succession {
+            until: old.until,
+            alive: heartbeat.heartbeat_at.is_some(),
+            first_picture: heartbeat.first_picture,
+        }),
+        Some(_) | None => Standing::Lost,
+    }
+}
+
+/// Which of the parts begins with the picture that the successor began with; `parts` are the first pictures of the
+/// parts, in order.
+pub fn find(parts: &[FirstPicture], first: FirstPicture) -> Option<usize> {
+    let apart = |part: &FirstPicture| part.at.duration_since(first.at).abs();
+    let nearest = |same: &dyn Fn(&FirstPicture) -> bool| {
+        let candidates = parts.iter().enumerate().filter(|(_, part)| same(part));
+        candidates
+            .min_by_key(|(_, part)| apart(part))
+            .map(|(index, _)| index)
+    };
+    nearest(&|part| part.mark == first.mark && apart(part) <= CLOCKS_APART_MAX)
+        .or_else(|| nearest(&|part| apart(part) <= SAME_WITHIN))
+}
+
+/// How many of the parts, from the first on, the successor does not have. Where none begins with its first picture, a part that
+/// only reaches into what it has is kept: better twice than not at all.
+pub fn not_covered(parts: &[FirstPicture], first: FirstPicture) -> usize {
+    find(parts, first).unwrap_or_else(|| parts.iter().filter(|part| part.at < first.at).count())
+}

@@ -1,0 +1,125 @@
+//! Planned moves of real video between real processes: every picture is there, and none twice.
+
+use crate::support::archive::Recording;
+use crate::support::rig::{Rig, signal};
+use domain::{ChannelKey, GapCause, Generation};
+use rustix::process::Signal;
+use simulator::Scenario;
+use simulator::media::{AudioCodec, Codec, LoopSpec};
+use simulator::scenario::{ChannelSpec, DeviceSpec};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::sleep;
+
+const CONFIG: &str = "[recording]\nsegment-seconds = 4";
+const FLAGS: [&str; 8] = [
+    "--poll-interval",
+    "2s",
+    "--dispatch-interval",
+    "1s",
+    "--pull-interval",
+    "2s",
+    "--channels-per-task",
+    "2",
+];
+const CAMERAS: [(&str, Codec, Option<AudioCodec>); 4] = [
+    ("A", Codec::H264, None),
+    ("B", Codec::H265, None),
+    ("C", Codec::H264, Some(AudioCodec::Aac)),
+    ("D", Codec::H264, None),
+];
+
+fn picture(codec: Codec) -> LoopSpec {
+    LoopSpec {
+        codec,
+        ..LoopSpec::default()
+    }
+}
+
+fn cameras() -> Scenario {
+    Scenario::with_devices(CAMERAS.map(|(name, codec, audio)| DeviceSpec {
+        channels: vec![ChannelSpec {
+            video: picture(codec),
+            audio,
+            ..ChannelSpec::new(1)
+        }],
+        ..DeviceSpec::camera(name, name)
+    }))
+}
+
+async fn recording() -> Rig {
+    let rig = Rig::start(cameras(), &FLAGS, CONFIG).await;
+    rig.wait_until_recording(&CAMERAS.map(|(name, ..)| name)).await;
+    sleep(Duration::from_secs(5)).await;
+    rig
+}
+
+async fn recorders(rig: &Rig) -> BTreeSet<i32> {
+    let mut pids = BTreeSet::new();
+    for (name, ..) in CAMERAS {
+        pids.insert(rig.recorder_pid(name).await);
+    }
+    pids
+}
+
+/// Waits until other recorders have all channels and none of these processes is left.
+async fn moved(rig: &Rig, old: &BTreeSet<i32>) {
+    let gone = |pid: &i32| !std::path::Path::new(&format!("/proc/{pid}")).exists();
+    rig.wait_until(
+        "the old recorders have handed over and ended",
+        Duration::from_secs(40),
+        async || old.iter().all(gone),
+    )
+    .await;
+    rig.wait_until_recording(&CAMERAS.map(|(name, ..)| name)).await;
+    sleep(Duration::from_secs(5)).await;
+}
+
+/// Every picture once, by recorders of so many generations, and nothing said to be missing.
+async fn assert_seamless(rig: &Rig, generations: u64) {
+    for (name, codec, _) in CAMERAS {
+        let (key, picture) = (ChannelKey::new(name, "1"), picture(codec));
+        let recording =
+            Recording::read(&rig.archive(), &rig.data().join("state.sqlite"), &key, &picture).await;
+        let missing = recording.missing(&key, &picture);
+        println!(
+            "{key}: {} frames in {} segments",
+            recording.frames.len(),
+            recording.segments.len()
+        );
+        assert_eq!(missing, [], "{key}\n{}", rig.logs());
+        let seen: BTreeSet<Generation> = recording
+            .segments
+            .iter()
+            .map(|segment| segment.generation)
+            .collect();
+        assert_eq!(seen, (1..=generations).map(Generation).collect(), "{key}");
+        let moved = recording
+            .gaps
+            .iter()
+            .find(|gap| gap.cause == GapCause::RecorderMoved);
+        assert_eq!(moved, None, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorder_that_is_told_to_end_hands_over_without_losing_a_picture() {
+    let mut rig = recording().await;
+    let old = recorders(&rig).await;
+    old.iter().for_each(|pid| signal(*pid, Signal::TERM));
+    moved(&rig, &old).await;
+    rig.stop().await;
+    assert_seamless(&rig, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_moves_every_channel_without_losing_a_picture() {
+    let mut rig = recording().await;
+    let old = recorders(&rig).await;
+    rig.kill_millrace().await;
+    rig.add_flags(&["--spool-max", "9GiB"]);
+    rig.run();
+    moved(&rig, &old).await;
+    rig.stop().await;
+    assert_seamless(&rig, 2).await;
+}

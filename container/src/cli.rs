@@ -76,7 +76,7 @@ pub struct Args {
 }
 
 /// Runs a recorder, which tells people by `alerts`, until it has nothing to record any more or a signal ends it: SIGTERM hands
-/// over and SIGINT drains; each further one is more urgent, and the last exits at once.
+/// over, SIGINT drains, and the next after that exits at once.
 ///
 /// # Errors
 /// It could not start; what it could not do later is in its log and its rows.

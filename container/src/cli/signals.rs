@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 /// What a recorder is asked; each is cancelled when it is.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Signals {
-    /// Hand over what is recorded, then end: SIGTERM, by which a host gives notice.
+    /// Hand over what is recorded, then end: SIGTERM, by which a host gives notice, perhaps more than once.
     pub(super) leave: CancellationToken,
-    /// Drain: SIGINT, a second SIGTERM, or the first when there is no time to hand over.
+    /// Drain: SIGINT, or SIGTERM when there is no time to hand over.
     pub(super) stop: CancellationToken,
 }
 
@@ -22,11 +22,11 @@ pub(super) fn follow(signals: Signals, hand_over_within: Duration) -> anyhow::Re
                 _ = terminate.recv() => ("SIGTERM", !hand_over_within.is_zero()),
                 _ = interrupt.recv() => ("SIGINT", false),
             };
-            if signals.stop.is_cancelled() {
+            if signals.stop.is_cancelled() && !may_leave {
                 tracing::warn!("{name} while stopping: exiting at once; what is not uploaded stays in the spool");
                 std::process::exit(130);
             }
-            if may_leave && !signals.leave.is_cancelled() {
+            if may_leave {
                 tracing::info!("{name}: leaving");
                 signals.leave.cancel();
             } else {

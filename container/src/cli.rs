@@ -22,10 +22,10 @@ use crate::{RecorderError, Summary, run};
 use anyhow::Context;
 use domain::ports::{Alerts, Archive, ControlTable, GapsTable, TasksTable};
 use secrecy::SecretString;
+use signals::Signals;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use signals::Signals;
 use values::{heartbeat_interval, time, time_or_none};
 
 /// The environment variable with the gateway's password.

@@ -137,7 +137,11 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
     /// This recorder is to end: what it records is recorded on for a while, so that successors can take it over.
     fn prepare_to_leave(&mut self) {
         let within = self.context.config.hand_over_within;
-        tracing::info!(?within, channels = self.channels.len(), "told to leave: handing over");
+        tracing::info!(
+            ?within,
+            channels = self.channels.len(),
+            "told to leave: handing over"
+        );
         self.leaves_by = Some(Instant::now() + within);
         let ended = within.saturating_add(self.context.config.stop_deadline);
         let ended = SignedDuration::try_from(ended).unwrap_or(SignedDuration::MAX);

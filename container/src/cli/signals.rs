@@ -23,7 +23,9 @@ pub(super) fn follow(signals: Signals, hand_over_within: Duration) -> anyhow::Re
                 _ = interrupt.recv() => ("SIGINT", false),
             };
             if signals.stop.is_cancelled() && !may_leave {
-                tracing::warn!("{name} while stopping: exiting at once; what is not uploaded stays in the spool");
+                tracing::warn!(
+                    "{name} while stopping: exiting at once; what is not uploaded stays in the spool"
+                );
                 std::process::exit(130);
             }
             if may_leave {

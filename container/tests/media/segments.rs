@@ -210,9 +210,11 @@ async fn a_new_session_never_says_a_time_twice() {
         .iter()
         .filter_map(|event| match event {
             Event::Stopped { because, .. } => Some(*because),
-            Event::Started { .. } | Event::OnDisk(_) | Event::Closed { .. } | Event::Still(_) | Event::TransformFailed { .. } => {
-                None
-            }
+            Event::Started { .. }
+            | Event::OnDisk(_)
+            | Event::Closed { .. }
+            | Event::Still(_)
+            | Event::TransformFailed { .. } => None,
         })
         .collect();
     assert_eq!(breaks, [Break::Asked, Break::Asked]);

@@ -418,9 +418,11 @@ async fn settings_change_while_recording_without_losing_a_picture() {
         .iter()
         .filter_map(|event| match event {
             Event::Stopped { because, .. } => Some(*because),
-            Event::Started { .. } | Event::OnDisk(_) | Event::Closed { .. } | Event::Still(_) | Event::TransformFailed { .. } => {
-                None
-            }
+            Event::Started { .. }
+            | Event::OnDisk(_)
+            | Event::Closed { .. }
+            | Event::Still(_)
+            | Event::TransformFailed { .. } => None,
         })
         .collect();
     assert_eq!(stops, [Break::Asked]);

@@ -147,7 +147,8 @@ mod samples {
 
     use crate::settings::{Audio, RecordingSettings, Transcode, Video, VideoCodec};
     use crate::{
-        Assignment, ChannelKey, ChannelRow, DeviceState, Generation, OfflineHint, Predecessor, Revision, TaskArn,
+        Assignment, ChannelKey, ChannelRow, DeviceState, Generation, OfflineHint, Predecessor, Revision,
+        TaskArn,
     };
     use jiff::Timestamp;
     use std::num::NonZeroU32;

@@ -70,6 +70,7 @@ impl World {
             heartbeat_at: Some(at(0)),
             last_segment_at: newest.map(at),
             last_error: None,
+            ..Heartbeat::default()
         };
         let put = self
             .tables
@@ -86,6 +87,7 @@ impl World {
             heartbeat_at: Some(at(0)),
             last_segment_at: Some(at(-600)),
             last_error: Some("no frame came".into()),
+            ..Heartbeat::default()
         };
         let put = self
             .tables

@@ -1,7 +1,8 @@
-//! CPU and memory of one recorder process beside one ffmpeg per camera, on the same streams in the same minute.
+//! CPU and memory of one recorder process beside one ffmpeg per camera, on the same streams in the same minute; and how
+//! many cameras the smallest Fargate task bears by that.
 //!
-//! `cargo bench -p standalone --bench recorder -- [CHANNELS ...]` (default `1 20`); `BENCH_SECONDS` sets the window
-//! (default 60). Streams are 1080p, 25 frames/s, 2 Mbit/s.
+//! `cargo bench -p standalone --bench recorder -- [CHANNELS ...]` (default `1 20 100 200`); `BENCH_SECONDS` sets the
+//! window (default 60). Streams are 1080p, 25 frames/s, 2 Mbit/s.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -21,13 +22,22 @@ use tokio::time::{Instant, sleep};
 /// What a set of processes used.
 #[derive(Debug, Clone, Copy, Default)]
 struct Use {
-    cpu_ticks: u64,
+    user_ticks: u64,
+    system_ticks: u64,
+    switches: u64,
     rss_kib: u64,
     pss_kib: u64,
 }
 
+/// Hundreds of cameras are connected to a few at a time.
+const START_WITHIN: Duration = Duration::from_secs(180);
 /// Connections, first segments and caches settle.
 const WARM_UP: Duration = Duration::from_secs(20);
+/// Beyond so many cameras there is no ffmpeg beside the recorder: two hundred would need 10 GiB.
+const FFMPEGS_MAX: u32 = 20;
+/// The smallest Fargate task, in percent of a core and MiB, less the 30 % that are left free.
+const TASK_CPU: f64 = 25.0 * 0.7;
+const TASK_MEMORY: f64 = 512.0 * 0.7;
 /// `USER_HZ` of proc(5), 100 on every Linux this runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -37,7 +47,7 @@ async fn main() {
         .filter_map(|argument| argument.parse().ok())
         .collect();
     let channels = if channels.is_empty() {
-        vec![1, 20]
+        vec![1, 20, 100, 200]
     } else {
         channels
     };
@@ -45,7 +55,9 @@ async fn main() {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(60);
-    println!("cameras  program             CPU %/camera  RSS MiB/camera  PSS MiB/camera");
+    println!(
+        "cameras  program             CPU %/camera  of it system  switches/s  RSS MiB/camera  PSS MiB/camera"
+    );
     for count in channels {
         compare(count, Duration::from_secs(seconds)).await;
     }
@@ -61,17 +73,23 @@ async fn compare(cameras: u32, window: Duration) {
         ..DeviceSpec::camera(name.as_str(), name.as_str())
     };
     let scenario = Scenario::with_devices(names.iter().map(device));
-    let mut rig = Rig::start(
-        scenario,
-        &["--channels-per-task", "100", "--poll-interval", "2s"],
-        "",
-    )
-    .await;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    rig.wait_until_recording(&names).await;
-    let recorder = rig.recorder_pid(names[0]).await;
+    let per_task = cameras.to_string();
+    let flags = ["--channels-per-task", &per_task, "--poll-interval", "2s"];
+    let mut rig = Rig::start(scenario, &flags, "").await;
+    let recording = async || {
+        let status = rig.status().await;
+        let is_recording = |channel: &&serde_json::Value| channel["standing"]["is"] == "recording";
+        status.iter().filter(is_recording).count() == names.len()
+    };
+    rig.wait_until("all cameras are recorded", START_WITHIN, recording)
+        .await;
+    let recorder = rig.recorder_pid(&names[0]).await;
     let folder = tempfile::tempdir().unwrap();
-    let ffmpegs = start_ffmpegs(&rig, folder.path()).await;
+    let ffmpegs = if cameras <= FFMPEGS_MAX {
+        start_ffmpegs(&rig, folder.path()).await
+    } else {
+        Vec::new()
+    };
     sleep(WARM_UP).await;
 
     let pids: Vec<i32> = ffmpegs
@@ -84,13 +102,20 @@ async fn compare(cameras: u32, window: Duration) {
     let ours = (ours, measure(&[recorder]));
     let theirs = (theirs, measure(&pids));
     let ours = report(cameras, "millrace recorder", ours, elapsed);
-    let theirs = report(cameras, "ffmpeg -c copy", theirs, elapsed);
     println!(
-        "{cameras:7}  recorder / ffmpeg   {:12.2}  {:14.3}  {:14.3}",
-        ours.0 / theirs.0,
-        ours.1 / theirs.1,
-        ours.2 / theirs.2
+        "{cameras:7}  a task of 0.25 vCPU and 0.5 GB bears {:.0} by its CPU, {:.0} by its memory",
+        (TASK_CPU / ours.0).floor(),
+        (TASK_MEMORY / ours.1).floor()
     );
+    if !ffmpegs.is_empty() {
+        let theirs = report(cameras, "ffmpeg -c copy", theirs, elapsed);
+        println!(
+            "{cameras:7}  recorder / ffmpeg   {:12.2}  {:37.3}  {:14.3}",
+            ours.0 / theirs.0,
+            ours.1 / theirs.1,
+            ours.2 / theirs.2
+        );
+    }
     drop(ffmpegs);
     rig.stop().await;
 }
@@ -132,7 +157,9 @@ fn measure(pids: &[i32]) -> Use {
     pids.iter().fold(Use::default(), |sum, pid| {
         let one = measure_one(*pid);
         Use {
-            cpu_ticks: sum.cpu_ticks + one.cpu_ticks,
+            user_ticks: sum.user_ticks + one.user_ticks,
+            system_ticks: sum.system_ticks + one.system_ticks,
+            switches: sum.switches + one.switches,
             rss_kib: sum.rss_kib + one.rss_kib,
             pss_kib: sum.pss_kib + one.pss_kib,
         }
@@ -143,26 +170,49 @@ fn measure_one(pid: i32) -> Use {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     // proc(5): fields 14 and 15 are utime and stime; the state, field 3, is the first here.
-    let cpu_ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    let (user_ticks, system_ticks) = (fields[11].parse().unwrap(), fields[12].parse().unwrap());
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
     let kib = |name: &str| {
         let line = rollup.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     Use {
-        cpu_ticks,
+        user_ticks,
+        system_ticks,
+        switches: switches(pid),
         rss_kib: kib("Rss:"),
         pss_kib: kib("Pss:"),
     }
 }
 
+/// How often its threads gave up the CPU by themselves: wake-ups.
+fn switches(pid: i32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of_thread = |task: std::fs::DirEntry| {
+        // A thread of the pool may end meanwhile.
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok())
+            .unwrap_or(0)
+    };
+    tasks.flatten().map(of_thread).sum()
+}
+
 /// Prints a row and gives its figures per camera.
 fn report(cameras: u32, program: &str, (before, after): (Use, Use), elapsed: f64) -> (f64, f64, f64) {
     let per_camera = |figure: f64| figure / f64::from(cameras);
-    let ticks = u32::try_from(after.cpu_ticks - before.cpu_ticks).unwrap();
-    let cpu = per_camera(f64::from(ticks) / TICKS_PER_SECOND / elapsed * 100.0);
+    let percent = |ticks: u64| {
+        let ticks = f64::from(u32::try_from(ticks).unwrap());
+        per_camera(ticks / TICKS_PER_SECOND / elapsed * 100.0)
+    };
+    let system = percent(after.system_ticks - before.system_ticks);
+    let cpu = percent(after.user_ticks - before.user_ticks) + system;
+    let switches = after.switches.saturating_sub(before.switches);
+    let switches = f64::from(u32::try_from(switches).unwrap()) / elapsed;
     let mib = |kib: u64| per_camera(f64::from(u32::try_from(kib).unwrap()) / 1024.0);
     let (rss, pss) = (mib(after.rss_kib), mib(after.pss_kib));
-    println!("{cameras:7}  {program:18}  {cpu:12.3}  {rss:14.2}  {pss:14.2}");
+    println!("{cameras:7}  {program:18}  {cpu:12.3}  {system:12.3}  {switches:10.0}  {rss:14.2}  {pss:14.2}");
     (cpu, rss, pss)
 }

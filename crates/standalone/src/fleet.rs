@@ -193,6 +193,7 @@ mod tests {
             heartbeat_at: Some(at(10)),
             last_segment_at: None,
             last_error,
+            ..Heartbeat::default()
         })
     }
 

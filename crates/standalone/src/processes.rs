@@ -161,7 +161,8 @@ impl Tasks for Processes {
         let mut live = Vec::new();
         for entry in entries {
             let path = entry.map_err(|error| PortError::unknown(doing, error))?.path();
-            let found = examine(&path, &self.inner.build).map_err(|error| PortError::unknown(doing, error))?;
+            let found =
+                examine(&path, &self.inner.build).map_err(|error| PortError::unknown(doing, error))?;
             live.extend(found);
         }
         live.sort_by(|a, b| a.arn.cmp(&b.arn));

@@ -53,7 +53,11 @@ fn a_successor_writes_no_row_about_what_its_predecessor_records() {
     assert_eq!(coverage.started(at(120)), None);
     coverage.stopped(at(130), GapCause::Network);
     let row = gap(130, None, GapCause::Network);
-    assert_eq!(coverage.due(at(140)), Some(row), "what is missing from then on is its own");
+    assert_eq!(
+        coverage.due(at(140)),
+        Some(row),
+        "what is missing from then on is its own"
+    );
 }
 
 #[test]

@@ -141,9 +141,7 @@ impl Work {
 
     fn start(&mut self, step: Step) {
         match step {
-            Step::Open {
-                id, start, bytes, ..
-            } => {
+            Step::Open { id, start, bytes, .. } => {
                 let spool = self.spool.clone();
                 self.writing = Some(spawn_blocking(move || {
                     let (file, result) = match spool.create(start, &bytes) {
@@ -217,12 +215,7 @@ impl Work {
     }
 }
 
-fn close(
-    mut file: OpenFile,
-    closing: Closing,
-    spool: &ChannelSpool,
-    first: Option<FirstPicture>,
-) -> Outcome {
+fn close(mut file: OpenFile, closing: Closing, spool: &ChannelSpool, first: Option<FirstPicture>) -> Outcome {
     // What was whole before is worth closing even if the last fragment is lost.
     let appended = file.append(&closing.fragment);
     let span = closing.span;

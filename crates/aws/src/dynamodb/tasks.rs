@@ -56,7 +56,9 @@ impl TasksTable for Tables {
         };
         let mut update = dispatchers_part(assignment, &doing)?;
         if expected != Some(assignment.generation) {
-            update.remove.extend(["heartbeatAt", "lastError", "firstPicture", "endsAt"]);
+            update
+                .remove
+                .extend(["heartbeatAt", "lastError", "firstPicture", "endsAt"]);
         }
         let key = Key::of_channel(&assignment.key);
         update.write(&self.client, table, key, condition, &doing).await

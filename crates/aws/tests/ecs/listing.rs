@@ -1,7 +1,8 @@
 //! Which tasks are taken for recorders.
 
-use crate::service::FakeEcs;
+use crate::service::{FakeEcs, config};
 use crate::service_state::error;
+use aws::ecs::EcsConfig;
 use domain::ports::{PortError, Tasks};
 use domain::{LiveTask, TaskKind};
 use jiff::Timestamp;
@@ -100,6 +101,30 @@ async fn a_task_is_a_recorder_from_its_launch_until_it_is_asked_to_stop() {
         ecs.answer_next("ListTasks", (200, json!({"taskArns": ["task"]})));
         let stopping = list(&ecs).await.pop().map(|task| task.stopping);
         assert_eq!(stopping, expected, "{status} to be {desired}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_of_another_revision_is_outdated_and_a_family_has_none() {
+    for (runs, configured, expected) in [
+        ("recorder:7", "recorder:7", false),
+        ("recorder:7", "recorder:8", true),
+        (
+            "recorder:7",
+            "arn:aws:ecs:eu-west-1:111122223333:task-definition/recorder:8",
+            true,
+        ),
+        ("recorder:7", "recorder", false),
+    ] {
+        let ecs = FakeEcs::default();
+        let arn = format!("arn:aws:ecs:eu-west-1:111122223333:task-definition/{runs}");
+        ecs.put_task("task", &[("taskDefinitionArn", json!(arn))]);
+        let config = EcsConfig {
+            copy_definition: configured.into(),
+            ..config()
+        };
+        let task = ecs.tasks_with(config).list_tasks().await.unwrap().remove(0);
+        assert_eq!(task.outdated, expected, "{runs} where {configured} is wanted");
     }
 }
 

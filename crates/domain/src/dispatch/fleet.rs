@@ -13,7 +13,7 @@ const LEAVING_NOTICE: SignedDuration = SignedDuration::from_secs(3);
 
 /// What one channel needs.
 pub(super) enum Decision {
-    Keep(TaskArn, Option<Assignment>),
+    Keep(TaskArn, Option<Box<Assignment>>),
     Place(Box<Placement>),
     Wait(Timestamp),
 }
@@ -85,12 +85,7 @@ impl<'a> Fleet<'a> {
             .saturating_add(self.policy.backoff(attempts));
         match due {
             Ok(due) if due > self.now => Decision::Wait(due),
-            Ok(_) | Err(_) => Decision::Place(Box::new(self.placement(
-                row,
-                Some(before),
-                attempts,
-                why,
-            ))),
+            Ok(_) | Err(_) => Decision::Place(Box::new(self.placement(row, Some(before), attempts, why))),
         }
     }
 
@@ -216,7 +211,9 @@ pub(super) fn is_proven(policy: &DispatchPolicy, row: &AssignmentRow) -> bool {
 }
 
 /// The predecessors of those that have not reported a picture yet.
-fn unfinished<'a>(rows: impl IntoIterator<Item = &'a AssignmentRow>) -> impl Iterator<Item = &'a Predecessor> {
+fn unfinished<'a>(
+    rows: impl IntoIterator<Item = &'a AssignmentRow>,
+) -> impl Iterator<Item = &'a Predecessor> {
     rows.into_iter()
         .filter(|row| row.heartbeat.first_picture.is_none())
         .filter_map(|row| row.assignment.predecessor.as_ref())
@@ -281,13 +278,12 @@ fn hung<'a>(
     silent
 }
 
-fn update(row: &ChannelRow, assignment: &Assignment) -> Option<Assignment> {
+fn update(row: &ChannelRow, assignment: &Assignment) -> Option<Box<Assignment>> {
     let next = Assignment {
         media_url: row.media_url.clone(),
         settings: row.settings.clone(),
         device_state: row.state,
         ..assignment.clone()
     };
-    (next != *assignment).then_some(next)
+    (next != *assignment).then(|| Box::new(next))
 }
-

@@ -126,8 +126,7 @@ pub fn plan(policy: &DispatchPolicy, observed: &Observed<'_>, now: Timestamp) ->
         match fleet.decide(row, assigned.get(&row.key).copied()) {
             Decision::Keep(task, update) => {
                 fleet.load(&task);
-                plan.actions
-                    .extend(update.map(|assignment| Action::Update(Box::new(assignment))));
+                plan.actions.extend(update.map(Action::Update));
             }
             Decision::Place(placement) => {
                 fleet.hold(&placement.assignment);

@@ -321,8 +321,10 @@ async fn not_started<T: TasksTable>(
     report: &mut Report,
 ) -> Result<(), PortError> {
     if matches!(error, PortError::Refused { .. }) {
-        let (moves, unrecorded): (Vec<Placement>, Vec<_>) =
-            placements.iter().cloned().partition(|placement| placement.why.is_move());
+        let (moves, unrecorded): (Vec<Placement>, Vec<_>) = placements
+            .iter()
+            .cloned()
+            .partition(|placement| placement.why.is_move());
         if !moves.is_empty() {
             report.moves_refused.push(error.chain());
         }

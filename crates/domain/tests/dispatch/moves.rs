@@ -182,7 +182,11 @@ fn a_picture_is_found_by_its_looks_and_else_by_its_time() {
     assert_eq!(find(&parts, apart(3, 0, 1)), Some(2), "of two alike the nearer");
     assert_eq!(find(&parts, apart(3, 700, 9)), Some(2), "by its time");
     assert_eq!(find(&parts, apart(3, 0, 9)), None);
-    assert_eq!(not_covered(&parts, apart(3, 0, 9)), 2, "rather twice than not at all");
+    assert_eq!(
+        not_covered(&parts, apart(3, 0, 9)),
+        2,
+        "rather twice than not at all"
+    );
     assert_eq!(not_covered(&parts, apart(20, 0, 9)), 4);
     assert_eq!(not_covered(&[], apart(0, 0, 9)), 0);
 }

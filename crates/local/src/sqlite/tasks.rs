@@ -161,10 +161,8 @@ fn from_row(row: &Row<'_>) -> Result<AssignmentRow, Failure> {
 }
 
 fn first_picture(text: Option<String>) -> Result<Option<FirstPicture>, Failure> {
-    text.map(|text| {
-        serde_json::from_str(&text).map_err(|error| Failure::damaged("first picture", error))
-    })
-    .transpose()
+    text.map(|text| serde_json::from_str(&text).map_err(|error| Failure::damaged("first picture", error)))
+        .transpose()
 }
 
 fn time(text: Option<String>) -> Result<Option<Timestamp>, Failure> {

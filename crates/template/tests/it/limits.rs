@@ -71,7 +71,8 @@ fn a_recorder_ends_before_ecs_kills_it() {
                 .unwrap_or_else(|| panic!("{id} has no {name}"))
         };
         assert!(
-            time("MILLRACE_HAND_OVER_WITHIN") + time("MILLRACE_STOP_DEADLINE") + SignedDuration::from_secs(5) <= stop,
+            time("MILLRACE_HAND_OVER_WITHIN") + time("MILLRACE_STOP_DEADLINE") + SignedDuration::from_secs(5)
+                <= stop,
             "{id} has no time to exit"
         );
     }

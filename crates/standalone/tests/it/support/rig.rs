@@ -39,8 +39,7 @@ impl Rig {
 
     /// Further flags for `millrace run` from its next start on.
     pub(crate) fn add_flags(&mut self, flags: &[&str]) {
-        self.arguments
-            .extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
     /// Starts `millrace run`.

@@ -144,6 +144,7 @@ impl Stack {
             device_state: DeviceState::Present,
             started_at: Timestamp::now(),
             attempts: 0,
+            predecessor: None,
         };
         let put = self.cloud.tables.put_assignment(&assignment, None).await;
         assert_eq!(put.unwrap(), Put::Written);

@@ -115,12 +115,34 @@ fn an_old_image_that_is_good_is_kept_while_the_newer_ones_are_not() {
         image(4, ImageState::Usable, 24 * 92),
     ];
     let memory = Memory {
-        bad_images: ["ami-0", "ami-1"].map(ImageId::from).into(),
+        failed_images: ["ami-0", "ami-1"]
+            .map(|image| (ImageId::from(image), now()))
+            .into(),
         ..Memory::default()
     };
     assert_eq!(
         actions(&images, &memory, None),
         ["delete image ami-4: it is too old"]
+    );
+}
+
+/// A host on which nothing boots fails good images too.
+#[test]
+fn while_good_images_are_too_few_the_newest_that_failed_are_kept() {
+    let images = [
+        image(0, ImageState::Usable, 24 * 90),
+        image(1, ImageState::Usable, 24 * 91),
+        image(2, ImageState::Usable, 24 * 92),
+    ];
+    let memory = Memory {
+        failed_images: ["ami-0", "ami-1", "ami-2"]
+            .map(|image| (ImageId::from(image), now()))
+            .into(),
+        ..Memory::default()
+    };
+    assert_eq!(
+        actions(&images, &memory, None),
+        ["delete image ami-2: it is too old"]
     );
 }
 
@@ -144,8 +166,8 @@ proptest! {
         let mut memory = using(&format!("ami-{used}"));
         let all: Vec<Image> =
             images.iter().enumerate().map(|(n, (state, age, _))| image(n, *state, *age)).collect();
-        memory.bad_images =
-            all.iter().zip(&images).filter(|(_, (_, _, bad))| *bad).map(|(image, _)| image.id.clone()).collect();
+        let failed = all.iter().zip(&images).filter(|(_, (_, _, failed))| *failed);
+        memory.failed_images = failed.map(|(image, _)| (image.id.clone(), now())).collect();
         let plan = plan_images(&policy, &memory, &all, None, now());
         let deleted: BTreeSet<&ImageId> = plan.actions.iter().map(|action| match action {
             ImageAction::Delete { image, .. } => image,
@@ -159,9 +181,10 @@ proptest! {
             newest(&mut usable.iter().map(|image| image.taken_at)),
             newest(&mut left.iter().map(|image| image.taken_at))
         );
-        let good = |image: &&&Image| !memory.bad_images.contains(&image.id);
+        let good = |image: &&&Image| !memory.failed_images.contains_key(&image.id);
         let good_before = usable.iter().filter(good).count();
         prop_assert!(left.iter().copied().filter(good).count() >= good_before.min(images_min.max(1)));
+        prop_assert!(left.len() >= usable.len().min(images_min.max(1)));
         let in_use = ImageId::new(format!("ami-{used}"));
         prop_assert!(!deleted.contains(&in_use) || usable.iter().all(|image| image.id != in_use));
     }

@@ -297,6 +297,35 @@ fn an_image_no_gateway_comes_up_from_gives_way_to_an_older_one_and_the_old_gatew
     insta::assert_snapshot!(failed[0].text, @"attempt 1 from image ami-005 of 2027-01-15T08:22:00Z failed while waiting for its checks: the host did not find the instance sound in time. The next image is tried");
 }
 
+/// The newest image has a password nobody knows; a bad hour of the host fails the older, good one.
+#[test]
+fn images_that_all_failed_are_tried_again_in_turn() {
+    let mut rig = Rig::in_office();
+    let old = rig.role();
+    rig.minutes(6);
+    let images = rig.host.images();
+    let (_, former) = images.split_last().unwrap();
+    former.iter().for_each(|image| rig.host.drop_image(&image.id));
+    rig.host
+        .change_software(&old, |software| software.password = Password::Other);
+    rig.policy.rpo = SignedDuration::from_mins(1);
+    rig.minutes(1);
+    rig.policy = RecoverPolicy::default();
+    rig.minutes(6);
+    assert_eq!(rig.host.images().len(), 2);
+    rig.host.doom_launches(true);
+    let _ = rig.ask(false);
+    rig.minutes(120);
+    assert_eq!(rig.memory().failed_images.len(), 2);
+    assert_eq!(rig.role(), old);
+    rig.host.doom_launches(false);
+    let _ = rig.ask(false);
+    rig.minutes(60);
+    assert_ne!(rig.role(), old);
+    let software = rig.host.software(&rig.role()).unwrap();
+    assert_eq!(software.devices, [camera("A")], "not from the base image");
+}
+
 #[test]
 fn a_new_gateway_that_does_not_answer_through_the_address_gives_it_back() {
     let mut rig = Rig::in_office();

@@ -2,7 +2,8 @@
 //!
 //! An image is *good* while no gateway failed to come up from it. The newest usable image is never deleted, nor are
 //! the newest good ones, nor one that a replacement uses: so a deletion needs a newer usable image, and by our own
-//! doing there is never none.
+//! doing there is never none. Where good ones are too few, the newest of those that failed are kept in their stead: it
+//! may have been the host that failed them.
 
 use super::{Memory, RecoverPolicy};
 use crate::id::{ImageId, InstanceId};
@@ -100,10 +101,12 @@ fn spare<'a>(
     usable: &[&'a Image],
     now: Timestamp,
 ) -> Vec<(&'a Image, &'static str)> {
-    let good = usable
+    let (good, failed): (Vec<&Image>, Vec<&Image>) = usable
         .iter()
-        .filter(|image| !memory.bad_images.contains(&image.id));
+        .partition(|image| !memory.failed_images.contains_key(&image.id));
     let mut kept: BTreeSet<&ImageId> = good
+        .iter()
+        .chain(&failed)
         .take(policy.images_min.max(1))
         .chain(usable.first())
         .map(|image| &image.id)

@@ -19,8 +19,9 @@ pub struct Memory {
     pub retired: BTreeMap<InstanceId, Retired>,
     /// Instances that a person took the role from: theirs to end.
     pub left_to_people: BTreeSet<InstanceId>,
-    /// Images no gateway came up from; not chosen while there are others.
-    pub bad_images: BTreeSet<ImageId>,
+    /// Images no gateway came up from, and when that was last. It may have been the host's fault: they are tried
+    /// again when no other is left.
+    pub failed_images: BTreeMap<ImageId, Timestamp>,
     /// The address is not where the role is, since then.
     pub astray_since: Option<Timestamp>,
     /// The request that was begun last, by its time.

@@ -6,6 +6,7 @@ use crate::id::{ImageId, InstanceId};
 use crate::instance::{Image, ImageState, Instance, InstanceState};
 use crate::ports::{AddressLook, Held, NewInstance};
 use jiff::Timestamp;
+use std::cmp::Reverse;
 use std::fmt;
 
 /// One possibly stale look at everything.
@@ -118,8 +119,8 @@ pub fn plan(policy: &RecoverPolicy, memory: &Memory, observed: &Observed<'_>, no
     plan.newest_image = images.newest;
     let troubles = tell::troubles(policy, &plan.memory, observed, &images, now);
     plan.deeds.extend(images.actions.into_iter().map(Deed::Image));
-    let listed = |bad: &ImageId| observed.images.iter().any(|image| image.id == *bad);
-    plan.memory.bad_images.retain(listed);
+    let listed = |failed: &ImageId| observed.images.iter().any(|image| image.id == *failed);
+    plan.memory.failed_images.retain(|image, _| listed(image));
     let (watch, alerts) = plan.memory.watch.look(&troubles, now);
     plan.memory.watch = watch;
     plan.memory.outbox.extend(alerts);
@@ -230,9 +231,9 @@ fn begin(policy: &RecoverPolicy, plan: &mut Plan, observed: &Observed<'_>, reque
     plan.memory.saga = Some(saga);
 }
 
-/// The newest usable image that no gateway failed to come up from; else the newest usable one. The base image, which
-/// loses every device, only when there is no other, or as the last try when all failed and nothing is left to fall
-/// back on.
+/// The newest usable image that no gateway failed to come up from; else, in turn, the usable one whose failure is
+/// longest ago. The base image, which loses every device, only when there is no other, or as the last try when all
+/// failed and nothing is left to fall back on.
 pub(super) fn choose<'a>(
     policy: &RecoverPolicy,
     memory: &Memory,
@@ -240,15 +241,15 @@ pub(super) fn choose<'a>(
     old: Option<&InstanceId>,
     attempt: u32,
 ) -> Option<&'a Image> {
-    let is_good = |image: &Image| !memory.bad_images.contains(&image.id);
-    let newest = observed
+    let failed_at = |image: &Image| memory.failed_images.get(&image.id);
+    let next = observed
         .images
         .iter()
         .filter(|image| image.state == ImageState::Usable)
-        .max_by_key(|image| (is_good(image), image.taken_at, &image.id))?;
+        .min_by_key(|image| (failed_at(image), Reverse((image.taken_at, &image.id))))?;
     let fallback = old.is_some_and(|old| observed.is_alive(old));
     let last_try = attempt > 1 && attempt >= policy.attempts_max;
-    (is_good(newest) || fallback || !last_try).then_some(newest)
+    (failed_at(next).is_none() || fallback || !last_try).then_some(next)
 }
 
 /// The gateway's instance when an image of it is worth keeping.

@@ -305,7 +305,7 @@ fn fail(
     memory.astray_since = None;
     if let (Some(image), Step::Boot | Step::Prove | Step::Verify | Step::GiveBack) = (&saga.image, saga.step)
     {
-        memory.bad_images.insert(image.clone());
+        memory.failed_images.insert(image.clone(), now);
     }
     yard::retire(memory, saga.new.take(), why, saga.request.drill, now);
     if saga.attempt >= policy.attempts_max {
@@ -335,7 +335,7 @@ fn finish(policy: &RecoverPolicy, plan: &mut Plan, saga: Saga, now: Timestamp) {
     plan.notes.push(format!("{} finished", saga.token()));
     plan.memory.outbox.push(tell::finished(policy, &saga, &result));
     if let Some(image) = &saga.image {
-        plan.memory.bad_images.remove(image);
+        plan.memory.failed_images.remove(image);
     }
     if saga.request.drill {
         yard::retire(&mut plan.memory, saga.new, "the drill is over", true, now);

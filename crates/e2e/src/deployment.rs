@@ -1,18 +1,15 @@
 //! The deployed stack, and everything one can see of it from outside.
 
-use crate::api::{Aws, DYNAMODB, ECS, EVENTS, LOGS, REGION, SQS, SSM, element, elements, plain};
+use crate::api::{DYNAMODB, ECS, EVENTS, LOGS, SQS, SSM, elements, plain};
 use crate::bed::Bed;
 use crate::proxy::Call;
-use crate::script;
+use crate::stack::Stack;
 use anyhow::Context;
 use domain::{ChannelKey, SegmentKey};
 use jiff::Timestamp;
-use reqwest::Method;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use tokio::sync::Mutex;
 
 /// The name of the stack.
@@ -22,7 +19,7 @@ const STACK: &str = "millrace-e2e";
 pub(crate) const CLUSTER_ARN: &str = "arn:aws:ecs:us-east-1:000000000000:cluster/millrace-e2e-Cluster";
 
 /// Where the harness puts the gateway's password.
-const PASSWORD_PARAMETER: &str = "/millrace/e2e/gateway-password";
+pub(crate) const PASSWORD_PARAMETER: &str = "/millrace/e2e/gateway-password";
 
 /// What differs from the defaults: where the gateway is, what can run here, and shorter waits.
 const PARAMETERS: [(&str, &str); 5] = [
@@ -68,8 +65,7 @@ pub(crate) type Row = Value;
 /// The stack, deployed.
 pub(crate) struct Deployment<'a> {
     pub(crate) bed: &'a Bed,
-    /// Physical ids by logical ids.
-    resources: BTreeMap<String, String>,
+    pub(crate) stack: Stack<'a>,
     /// The access keys functions use, and their logical ids.
     keys: BTreeMap<String, String>,
     /// The queue that hears the topic.
@@ -81,15 +77,14 @@ pub(crate) struct Deployment<'a> {
 pub(crate) async fn deploy<'a>(bed: &'a Bed, template: &Path, image: &str) -> anyhow::Result<Deployment<'a>> {
     let parameter = json!({"Name": PASSWORD_PARAMETER, "Type": "SecureString", "Value": bed.password});
     bed.aws.json(SSM, "PutParameter", &parameter).await?;
-    sam_deploy(bed, template)
-        .await
-        .context("deploying the template")?;
-    let resources = resources(&bed.aws)
-        .await
-        .context("listing the stack's resources")?;
+    let gateway = bed.simulator.api_url();
+    let parameters = PARAMETERS
+        .into_iter()
+        .chain([("GatewayEndpoint", gateway.as_str())]);
+    let stack = Stack::deploy(bed, STACK, template, &parameters.collect::<Vec<_>>()).await?;
     let mut deployment = Deployment {
         bed,
-        resources,
+        stack,
         keys: BTreeMap::new(),
         queue: String::new(),
         heard: Mutex::new(Vec::new()),
@@ -99,7 +94,7 @@ pub(crate) async fn deploy<'a>(bed: &'a Bed, template: &Path, image: &str) -> an
         .await
         .context("subscribing to the topic")?;
     for function in FUNCTIONS {
-        let key = deployment.access_key(function).await?;
+        let key = deployment.stack.access_key(function).await?;
         deployment.keys.insert(key, function.to_owned());
     }
     deployment
@@ -109,77 +104,9 @@ pub(crate) async fn deploy<'a>(bed: &'a Bed, template: &Path, image: &str) -> an
     Ok(deployment)
 }
 
-async fn sam_deploy(bed: &Bed, template: &Path) -> anyhow::Result<()> {
-    let mut command = Command::new(bed.root.join("scripts/sam.sh"));
-    command.args(["sam", "deploy", "--template-file"]).arg(template);
-    command.args(["--stack-name", STACK, "--resolve-s3", "--region", REGION]);
-    command.args([
-        "--capabilities",
-        "CAPABILITY_IAM",
-        "--no-progressbar",
-        "--no-confirm-changeset",
-    ]);
-    command.arg("--parameter-overrides");
-    command.arg(format!("GatewayEndpoint={}", bed.simulator.api_url()));
-    command.arg(format!("Architecture={}", architecture()));
-    command.args(
-        PARAMETERS
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{value}\"")),
-    );
-    command.env("AWS_ENDPOINT_URL", bed.aws.endpoint());
-    command
-        .env("AWS_ACCESS_KEY_ID", crate::api::OWNER)
-        .env("AWS_SECRET_ACCESS_KEY", crate::api::OWNER);
-    script::run(command, &bed.logs.join("sam-deploy.log")).await
-}
-
-/// This machine's, in Lambda's word for it: functions and recorders run here.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
-async fn resources(aws: &Aws) -> anyhow::Result<BTreeMap<String, String>> {
-    let answer = aws
-        .query(
-            "cloudformation",
-            "DescribeStackResources",
-            &[("StackName", STACK)],
-        )
-        .await?;
-    let members = elements(&answer, "member").into_iter();
-    members
-        .filter(|member| member.contains("<LogicalResourceId>"))
-        .map(|member| {
-            let logical = element(member, "LogicalResourceId")?;
-            Ok((
-                logical.to_owned(),
-                element(member, "PhysicalResourceId")?.to_owned(),
-            ))
-        })
-        .collect()
-}
-
 impl Deployment<'_> {
-    /// The physical id of a resource of the template.
-    pub(crate) fn resource(&self, logical: &str) -> anyhow::Result<&str> {
-        let found = self.resources.get(logical).map(String::as_str);
-        found.with_context(|| format!("the stack has no resource {logical}"))
-    }
-
-    /// What the stack says of itself.
-    pub(crate) async fn description(&self) -> anyhow::Result<String> {
-        self.bed
-            .aws
-            .query("cloudformation", "DescribeStacks", &[("StackName", STACK)])
-            .await
-    }
-
     async fn push_image(&self, image: &str) -> anyhow::Result<()> {
-        let name = json!({"repositoryNames": [self.resource(IMAGES)?]});
+        let name = json!({"repositoryNames": [self.stack.resource(IMAGES)?]});
         let ecr = crate::api::ECR;
         let answer = self.bed.aws.json(ecr, "DescribeRepositories", &name).await?;
         let uri = answer["repositories"][0]["repositoryUri"]
@@ -209,7 +136,7 @@ impl Deployment<'_> {
             .as_str()
             .context("the queue has an ARN")?;
         let fields = [
-            ("TopicArn", self.resource(TOPIC)?),
+            ("TopicArn", self.stack.resource(TOPIC)?),
             ("Protocol", "sqs"),
             ("Endpoint", arn),
         ];
@@ -236,33 +163,6 @@ impl Deployment<'_> {
         }
     }
 
-    /// The access key MiniStack gives a function with AUTH: it is made of the function's ARN and its role's.
-    async fn access_key(&self, function: &str) -> anyhow::Result<String> {
-        let configuration = self.configuration(function).await?;
-        let arn = |name: &str| {
-            configuration[name]
-                .as_str()
-                .with_context(|| format!("{function} has no {name}"))
-        };
-        let digest = Sha256::digest(format!("{}:{}", arn("FunctionArn")?, arn("Role")?));
-        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02X}")).collect();
-        Ok(format!("ASIA{hex}"))
-    }
-
-    /// A function's configuration.
-    pub(crate) async fn configuration(&self, function: &str) -> anyhow::Result<Value> {
-        let path = format!("/2015-03-31/functions/{}/configuration", self.resource(function)?);
-        self.bed.aws.lambda(Method::GET, &path, None).await
-    }
-
-    /// Gives a function another environment, as a bad deployment would.
-    pub(crate) async fn set_environment(&self, function: &str, variables: &Value) -> anyhow::Result<()> {
-        let path = format!("/2015-03-31/functions/{}/configuration", self.resource(function)?);
-        let input = json!({"Environment": {"Variables": variables}});
-        self.bed.aws.lambda(Method::PUT, &path, Some(&input)).await?;
-        Ok(())
-    }
-
     /// Who made a call: a function by its logical id, or a recorder.
     pub(crate) fn caller(&self, call: &Call) -> &str {
         self.keys.get(&call.key).map_or(RECORDER, String::as_str)
@@ -270,7 +170,7 @@ impl Deployment<'_> {
 
     /// All rows of a table, in key order.
     pub(crate) async fn rows(&self, table: &str) -> anyhow::Result<Vec<Row>> {
-        let wanted = json!({"TableName": self.resource(table)?, "ConsistentRead": true});
+        let wanted = json!({"TableName": self.stack.resource(table)?, "ConsistentRead": true});
         let answer = self.bed.aws.json(DYNAMODB, "Scan", &wanted).await?;
         anyhow::ensure!(
             answer["LastEvaluatedKey"].is_null(),
@@ -308,7 +208,7 @@ impl Deployment<'_> {
 
     /// All tasks of the cluster that are to run, and those that stopped lately.
     pub(crate) async fn tasks(&self) -> anyhow::Result<Vec<Row>> {
-        let cluster = self.resource(CLUSTER)?;
+        let cluster = self.stack.resource(CLUSTER)?;
         let mut arns = Vec::new();
         for status in ["RUNNING", "STOPPED"] {
             let wanted = json!({"cluster": cluster, "desiredStatus": status});
@@ -344,7 +244,7 @@ impl Deployment<'_> {
     pub(crate) async fn segments(&self, channel: &ChannelKey) -> anyhow::Result<Vec<SegmentKey>> {
         let prefix: String =
             url::form_urlencoded::byte_serialize(format!("{}/", channel.prefix()).as_bytes()).collect();
-        let path = format!("/{}?list-type=2&prefix={prefix}", self.resource(ARCHIVE)?);
+        let path = format!("/{}?list-type=2&prefix={prefix}", self.stack.resource(ARCHIVE)?);
         let answer = self.bed.aws.s3(&path).await?;
         let answer = String::from_utf8(answer).context("a listing is text")?;
         let keys = elements(&answer, "Key").into_iter().map(str::parse);
@@ -357,7 +257,7 @@ impl Deployment<'_> {
     pub(crate) async fn object(&self, key: &SegmentKey) -> anyhow::Result<Vec<u8>> {
         self.bed
             .aws
-            .s3(&format!("/{}/{key}", self.resource(ARCHIVE)?))
+            .s3(&format!("/{}/{key}", self.stack.resource(ARCHIVE)?))
             .await
     }
 

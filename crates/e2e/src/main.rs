@@ -19,6 +19,7 @@ mod progress;
 mod proxy;
 mod relay;
 mod script;
+mod stack;
 
 use anyhow::{Context, bail};
 use clap::Parser;

@@ -24,11 +24,11 @@ pub(super) async fn dispatcher_loses_nothing(
 ) -> anyhow::Result<()> {
     let from = deployment.segments(&witness()).await?;
     let from = from.last().context("camera 1 is recorded")?.start;
-    let configuration = deployment.configuration(DISPATCHER).await?;
+    let configuration = deployment.stack.configuration(DISPATCHER).await?;
     let environment = configuration["Environment"]["Variables"].clone();
     let mut broken = environment.clone();
     broken["MILLRACE_STATE"] = json!("broken");
-    deployment.set_environment(DISPATCHER, &broken).await?;
+    deployment.stack.set_environment(DISPATCHER, &broken).await?;
     say(
         start,
         "the dispatcher is deployed broken; a recorder is killed and a camera added",
@@ -47,7 +47,7 @@ pub(super) async fn dispatcher_loses_nothing(
         );
     }
 
-    deployment.set_environment(DISPATCHER, &environment).await?;
+    deployment.stack.set_environment(DISPATCHER, &environment).await?;
     say(start, "it is repaired");
     killed::replacement(deployment, &recorded[0], &dead, REPAIRED_WITHIN).await?;
     task_of(deployment, &recorded[1], REPAIRED_WITHIN.max(POLLED_WITHIN)).await?;

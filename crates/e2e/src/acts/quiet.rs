@@ -104,7 +104,7 @@ fn count(deployment: &Deployment<'_>, since: Timestamp, asked: &RequestCounts) -
 
 /// Of the lines of a log, how many tell of the beginning of a run.
 fn runs(deployment: &Deployment<'_>, function: &str, lines: &[String]) -> anyhow::Result<u64> {
-    let group = deployment.resource(&format!("{function}Logs"))?;
+    let group = deployment.stack.resource(&format!("{function}Logs"))?;
     let begin = format!("{group} START RequestId");
     let runs = lines.iter().filter(|line| line.starts_with(&begin)).count();
     Ok(u64::try_from(runs)?)

@@ -43,9 +43,12 @@ pub(super) async fn are_nowhere(deployment: &Deployment<'_>, began: Timestamp) -
         "the alerts".to_owned(),
         Value::from(deployment.alerts().await?).to_string(),
     ));
-    places.push(("the stack's outputs".to_owned(), deployment.description().await?));
+    places.push((
+        "the stack's outputs".to_owned(),
+        deployment.stack.description().await?,
+    ));
     for function in FUNCTIONS {
-        let configuration = deployment.configuration(function).await?;
+        let configuration = deployment.stack.configuration(function).await?;
         places.push((
             format!("the configuration of {function}"),
             configuration.to_string(),

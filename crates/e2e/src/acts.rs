@@ -2,6 +2,7 @@
 
 mod broken;
 mod killed;
+mod managed;
 mod offline;
 mod quiet;
 mod recorded;
@@ -13,6 +14,7 @@ use anyhow::bail;
 use domain::ChannelKey;
 use jiff::Timestamp;
 use simulator::scenario::generated_index;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,8 +27,8 @@ const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
 /// HTTP's word for a call that a policy does not allow.
 const FORBIDDEN: u16 = 403;
 
-/// All acts, in their order.
-pub(crate) async fn play(deployment: &Deployment<'_>, start: Instant) -> anyhow::Result<()> {
+/// All acts, in their order, on a stack of this template.
+pub(crate) async fn play(deployment: &Deployment<'_>, template: &Path, start: Instant) -> anyhow::Result<()> {
     let began = Timestamp::now();
     recorded::all_channels(deployment, start).await?;
     offline::goes(deployment, start)?;
@@ -36,6 +38,7 @@ pub(crate) async fn play(deployment: &Deployment<'_>, start: Instant) -> anyhow:
     quiet::world_costs_what_is_written(deployment, start).await?;
     nothing_was_denied(deployment, began)?;
     say(start, "the template's policies allowed every call");
+    managed::gateway_is_looked_after(deployment, template, start).await?;
     secrets::are_nowhere(deployment, began).await?;
     say(
         start,

@@ -46,7 +46,9 @@ pub(crate) const DISPATCHER: &str = "StreamDispatcher";
 const ARCHIVE_KEEPER: &str = "ArchiveKeeper";
 const EPISODES_API: &str = "EpisodesApi";
 const EVENT_LISTENER: &str = "EventListener";
-/// Every function the stack has here.
+/// Only of a stack with a gateway of its own.
+pub(crate) const RECOVERY: &str = "SnapshotRecovery";
+/// Every function of the stack here, whose gateway others run.
 pub(crate) const FUNCTIONS: [&str; 6] = [
     POLLER,
     DISPATCHER,

@@ -77,7 +77,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     say(start, "the template is deployed");
     let outcome = tokio::select! {
         told = relay::run(&deployment) => told.map(|never| match never {}),
-        played = acts::play(&deployment, start) => played,
+        played = acts::play(&deployment, &arguments.template, start) => played,
     };
     keep(&deployment, &logs)
         .await

@@ -1,5 +1,6 @@
 //! What happens to the deployment, act by act, and what must be true after each.
 
+mod archive;
 mod broken;
 mod killed;
 mod managed;
@@ -36,6 +37,8 @@ pub(crate) async fn play(deployment: &Deployment<'_>, template: &Path, start: In
     offline::is_stopped_alone(deployment, start).await?;
     broken::dispatcher_loses_nothing(deployment, start).await?;
     quiet::world_costs_what_is_written(deployment, start).await?;
+    archive::is_kept(deployment, start).await?;
+    archive::episode_is_made_once(deployment, start).await?;
     nothing_was_denied(deployment, began)?;
     say(start, "the template's policies allowed every call");
     managed::gateway_is_looked_after(deployment, template, start).await?;

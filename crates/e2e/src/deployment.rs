@@ -39,13 +39,13 @@ pub(crate) const CHANNELS: &str = "Channels";
 pub(crate) const TASKS: &str = "Tasks";
 pub(crate) const GAPS: &str = "Gaps";
 pub(crate) const CONTROL: &str = "Control";
-const EPISODES: &str = "Episodes";
+pub(crate) const EPISODES: &str = "Episodes";
 pub(crate) const TABLES: [&str; 5] = [CHANNELS, TASKS, GAPS, EPISODES, CONTROL];
 pub(crate) const POLLER: &str = "DevicePoller";
 pub(crate) const HEALTH_CHECK: &str = "HealthCheck";
 pub(crate) const DISPATCHER: &str = "StreamDispatcher";
-const ARCHIVE_KEEPER: &str = "ArchiveKeeper";
-const EPISODES_API: &str = "EpisodesApi";
+pub(crate) const ARCHIVE_KEEPER: &str = "ArchiveKeeper";
+pub(crate) const EPISODES_API: &str = "EpisodesApi";
 const EVENT_LISTENER: &str = "EventListener";
 /// Only of a stack with a gateway of its own.
 pub(crate) const RECOVERY: &str = "SnapshotRecovery";

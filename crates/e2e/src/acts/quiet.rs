@@ -19,6 +19,12 @@ const RUNS_WITHIN: Duration = Duration::from_secs(10);
 /// The time for what the acts before have stirred up to settle.
 const SETTLES_FOR: Duration = Duration::from_secs(30);
 
+/// The second of each hour at which archive-keeper runs: an act of its own looks at that.
+const KEPT_AT_SECOND: i64 = 20 * 60;
+
+/// Polls are a minute apart.
+const A_POLL_COMES_WITHIN: Duration = Duration::from_secs(70);
+
 /// The recorders' `MILLRACE_PULL_INTERVAL`, which the template leaves at its default.
 const PULL_SECONDS: u64 = 10;
 
@@ -68,8 +74,9 @@ pub(super) async fn world_costs_what_is_written(
 
 /// Waits until all functions have run and none is about to, so that no run is counted in part.
 async fn between_runs(deployment: &Deployment<'_>) -> anyhow::Result<()> {
+    sleep(until_the_keeper_ran(Timestamp::now())).await;
     let since = Timestamp::now();
-    until("a poll", Duration::from_secs(70), async || {
+    until("a poll", A_POLL_COMES_WITHIN, async || {
         let polls = runs(deployment, POLLER, &deployment.log_lines(since).await?)?;
         Ok(if polls > 0 {
             Ok(())
@@ -80,6 +87,17 @@ async fn between_runs(deployment: &Deployment<'_>) -> anyhow::Result<()> {
     .await?;
     sleep(RUNS_WITHIN).await;
     Ok(())
+}
+
+/// How long until archive-keeper has run, if it is to run before the watch is over.
+fn until_the_keeper_ran(now: Timestamp) -> Duration {
+    let until = (KEPT_AT_SECOND - now.as_second()).rem_euclid(60 * 60);
+    let until = Duration::from_secs(until.unsigned_abs());
+    if until <= A_POLL_COMES_WITHIN + RUNS_WITHIN + WATCHED_FOR {
+        until + RUNS_WITHIN
+    } else {
+        Duration::ZERO
+    }
 }
 
 fn count(deployment: &Deployment<'_>, since: Timestamp, asked: &RequestCounts) -> anyhow::Result<Counts> {

@@ -48,10 +48,11 @@ const BUDGET: [Allowance; 15] = [
     allow(DISPATCHER, 1, "ecs ListTasks", |of| of.dispatches),
     allow(DISPATCHER, 1, "ecs DescribeTasks", |of| of.dispatches),
     allow(HEALTH_CHECK, 2, "dynamodb Scan", |of| of.checks),
-    allow(HEALTH_CHECK, 2, "dynamodb GetItem", |of| of.checks),
-    allow(HEALTH_CHECK, 1, "ssm GetParameter", |_| 1),
+    allow(HEALTH_CHECK, 4, "dynamodb GetItem", |of| of.checks),
+    // Which version of the password it would try: one that was refused is not tried again.
+    allow(HEALTH_CHECK, 1, "ssm GetParameter", |of| of.checks),
     allow(GATEWAY, 1, "requests, challenges aside", |of| {
-        of.polls + of.checks
+        of.polls + 2 * of.checks
     }),
     allow(RECORDER, 1, "dynamodb Query", |of| of.pulls),
     // The look at the gaps that are still open, every ten minutes.

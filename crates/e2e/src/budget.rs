@@ -40,7 +40,7 @@ const fn allow(by: &'static str, calls: u64, name: &'static str, on: fn(&Occasio
 /// The whole of it. A page of a table is 1 MB and one of tasks is 100: here everything fits into one.
 const BUDGET: [Allowance; 15] = [
     allow(POLLER, 2, "dynamodb Scan", |of| of.polls),
-    allow(POLLER, 4, "dynamodb GetItem", |of| of.polls),
+    allow(POLLER, 5, "dynamodb GetItem", |of| of.polls),
     // The password, by an environment of the function that is new.
     allow(POLLER, 1, "ssm GetParameter", |_| 1),
     allow(DISPATCHER, 2, "dynamodb Scan", |of| of.dispatches),
@@ -48,7 +48,7 @@ const BUDGET: [Allowance; 15] = [
     allow(DISPATCHER, 1, "ecs ListTasks", |of| of.dispatches),
     allow(DISPATCHER, 1, "ecs DescribeTasks", |of| of.dispatches),
     allow(HEALTH_CHECK, 2, "dynamodb Scan", |of| of.checks),
-    allow(HEALTH_CHECK, 4, "dynamodb GetItem", |of| of.checks),
+    allow(HEALTH_CHECK, 5, "dynamodb GetItem", |of| of.checks),
     // Which version of the password it would try: one that was refused is not tried again.
     allow(HEALTH_CHECK, 1, "ssm GetParameter", |of| of.checks),
     allow(GATEWAY, 1, "requests, challenges aside", |of| {

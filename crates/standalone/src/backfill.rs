@@ -5,7 +5,7 @@ use crate::archive::AnyArchive;
 use crate::config::Config;
 use crate::gateway;
 use anyhow::Context;
-use domain::backfill::{Ports, Report, backfill, survey};
+use domain::backfill::{Ports, Report, backfill};
 use jiff::Timestamp;
 use local::Sqlite;
 use recorder::backfill::{Fetcher, Player};
@@ -53,10 +53,4 @@ impl Backfill {
         };
         Ok(backfill(&config.backfill, &ports, NAME, Timestamp::now).await)
     }
-}
-
-/// What a round would ask for now.
-pub(crate) async fn plan(config: &Config, table: &Sqlite) -> anyhow::Result<Report> {
-    let archive = AnyArchive::open(&config.archive).await?;
-    Ok(survey(&config.backfill, &archive, table, Timestamp::now()).await?)
 }

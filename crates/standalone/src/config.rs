@@ -3,10 +3,18 @@
 //! `--poll-interval` = `MILLRACE_POLL_INTERVAL` = `poll-interval` in the TOML file. The file also holds what has no
 //! flag: `[recording]`, the settings of all channels, and `[channel."deviceIndex/channel"]`, those of one. Passwords
 //! have neither flag nor key, for both are read by others: `MILLRACE_GATEWAY_PASSWORD`, or a file named by
-//! `--gateway-password-file`.
+//! `--gateway-password-file`. A command takes the options that it uses; the file has those of all.
 
+mod file;
+mod options;
 mod wanted;
 
+#[cfg(feature = "aws")]
+pub(crate) use options::PLACE;
+pub(crate) use options::{
+    AlertOptions, ArchiveOptions, BackfillOptions, DataOptions, GatewayOptions, LoopOptions, Options,
+    PollOptions, PullOptions,
+};
 pub(crate) use wanted::WantedOptions;
 
 use anyhow::{Context, bail};
@@ -17,148 +25,13 @@ use domain::episode::AlarmPolicy;
 use domain::keep::KeepPolicy;
 use domain::poll::PollPolicy;
 use domain::{ChannelKey, RecordingSettings};
+use file::Settings;
 use jiff::SignedDuration;
 use secrecy::SecretString;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
-
-/// What can be said by flag, environment and file alike.
-#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Options {
-    /// The configuration file [default: ./millrace.toml, if there is one].
-    #[arg(long, env = "MILLRACE_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub(crate) config: Option<PathBuf>,
-    /// The folder for tables, spool, archive and recorder logs [default: ./millrace-data].
-    #[arg(long, env = "MILLRACE_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Where segments end up: `file:DIR`, or `s3://BUCKET/PREFIX` in builds with S3 [default: the data folder's
-    /// `archive`].
-    #[arg(long, env = "MILLRACE_ARCHIVE", value_name = "URL")]
-    pub(crate) archive: Option<String>,
-    /// The gateway: `http://HOST[:PORT]` or `https://…`.
-    #[arg(long, env = "MILLRACE_GATEWAY_URL", value_name = "URL")]
-    pub(crate) gateway_url: Option<Url>,
-    /// The gateway's user [default: admin].
-    #[arg(long, env = "MILLRACE_GATEWAY_USERNAME", value_name = "NAME")]
-    pub(crate) gateway_username: Option<String>,
-    /// A file with the gateway's password, where it is not in MILLRACE_GATEWAY_PASSWORD.
-    #[arg(long, env = "MILLRACE_GATEWAY_PASSWORD_FILE", value_name = "FILE")]
-    pub(crate) gateway_password_file: Option<PathBuf>,
-    /// SHA-256 fingerprint of the gateway's own certificate: trust this one and no other.
-    #[arg(long, env = "MILLRACE_GATEWAY_FINGERPRINT", value_name = "HEX")]
-    pub(crate) gateway_fingerprint: Option<String>,
-    /// PEM file of the authority that signed the gateway's certificate.
-    #[arg(
-        long,
-        env = "MILLRACE_GATEWAY_CA",
-        value_name = "FILE",
-        conflicts_with = "gateway_fingerprint"
-    )]
-    pub(crate) gateway_ca: Option<PathBuf>,
-    /// How many devices a page of the gateway's list is asked for, 1 to 100; for a gateway that caps its pages lower,
-    /// whose list would otherwise look incomplete [default: 100].
-    #[arg(long, env = "MILLRACE_GATEWAY_DEVICES_PER_PAGE", value_name = "N")]
-    pub(crate) gateway_devices_per_page: Option<u32>,
-    /// How often the gateway is polled [default: 1m].
-    #[arg(long, env = "MILLRACE_POLL_INTERVAL", value_name = "TIME")]
-    pub(crate) poll_interval: Option<SignedDuration>,
-    /// How long a device must be missing before its channels are given up [default: 5m].
-    #[arg(long, env = "MILLRACE_OFFLINE_GRACE", value_name = "TIME")]
-    pub(crate) offline_grace: Option<SignedDuration>,
-    /// Removals of more than this share of the known channels at once wait for a person [default: 30].
-    #[arg(long, env = "MILLRACE_MASS_REMOVAL_PERCENT", value_name = "PERCENT")]
-    pub(crate) mass_removal_percent: Option<u32>,
-    /// Record door terminals too [default: false].
-    #[arg(long, env = "MILLRACE_RECORD_ACCESS_CONTROL", value_name = "BOOL")]
-    pub(crate) record_access_control: Option<bool>,
-    /// How often recorders are looked after when nothing happens [default: 10s].
-    #[arg(long, env = "MILLRACE_DISPATCH_INTERVAL", value_name = "TIME")]
-    pub(crate) dispatch_interval: Option<SignedDuration>,
-    /// How many channels one recorder process records at most [default: 100].
-    #[arg(long, env = "MILLRACE_CHANNELS_PER_TASK", value_name = "N")]
-    pub(crate) channels_per_task: Option<usize>,
-    /// How often recorders read their assignments and report [default: 5s].
-    #[arg(long, env = "MILLRACE_PULL_INTERVAL", value_name = "TIME")]
-    pub(crate) pull_interval: Option<SignedDuration>,
-    /// How long a recorder without channels waits before it ends [default: 2m].
-    #[arg(long, env = "MILLRACE_ORPHAN_GRACE", value_name = "TIME")]
-    pub(crate) orphan_grace: Option<SignedDuration>,
-    /// How long a recorder that was told to end (SIGTERM) records on, until another has its channels [default: 30s].
-    #[arg(long, env = "MILLRACE_HAND_OVER_WITHIN", value_name = "TIME")]
-    pub(crate) hand_over_within: Option<SignedDuration>,
-    /// How long a recorder may take to stop; what is not in the archive by then stays in the spool [default: 60s].
-    #[arg(long, env = "MILLRACE_STOP_DEADLINE", value_name = "TIME")]
-    pub(crate) stop_deadline: Option<SignedDuration>,
-    /// How much may wait for the archive, for example `10GiB`; beyond it the oldest segment goes and is recorded as
-    /// a gap [default: 10GiB].
-    #[arg(long, env = "MILLRACE_SPOOL_MAX", value_name = "SIZE")]
-    pub(crate) spool_max: Option<String>,
-    /// A URL that alerts are posted to as JSON, besides the log.
-    #[arg(long, env = "MILLRACE_ALERT_WEBHOOK", value_name = "URL")]
-    pub(crate) alert_webhook: Option<Url>,
-    /// For how long the video of an alarm (motion, a line crossed, a field entered, a covered camera, …) is kept as
-    /// an episode, whatever the retention; `0s` makes no episodes of alarms [default: 30d].
-    #[arg(long, env = "MILLRACE_ALARM_KEEP", value_name = "TIME", value_parser = days)]
-    #[serde(deserialize_with = "toml_days")]
-    pub(crate) alarm_keep: Option<SignedDuration>,
-    /// How much before an alarm its episode begins [default: 10s].
-    #[arg(long, env = "MILLRACE_ALARM_BEFORE", value_name = "TIME")]
-    pub(crate) alarm_before: Option<SignedDuration>,
-    /// How much after an alarm its episode ends [default: 30s].
-    #[arg(long, env = "MILLRACE_ALARM_AFTER", value_name = "TIME")]
-    pub(crate) alarm_after: Option<SignedDuration>,
-    /// How often what is past its retention is deleted from the archive [default: 1h].
-    #[arg(long, env = "MILLRACE_KEEP_INTERVAL", value_name = "TIME")]
-    pub(crate) keep_interval: Option<SignedDuration>,
-    /// How many percent of each hour's wanted time are to be in the archive; people are told when it is less
-    /// [default: 99.9].
-    #[arg(long, env = "MILLRACE_COVERAGE_OBJECTIVE", value_name = "PERCENT")]
-    pub(crate) coverage_objective: Option<f64>,
-    /// How often holes are looked for that the devices' own storage may fill, in channels whose settings say
-    /// `backfill = true` [default: 1m].
-    #[arg(long, env = "MILLRACE_BACKFILL_INTERVAL", value_name = "TIME")]
-    pub(crate) backfill_interval: Option<SignedDuration>,
-    /// How long ago a hole must have ended: the device has closed its file by then, and recorders have stored what
-    /// they had [default: 10m].
-    #[arg(long, env = "MILLRACE_BACKFILL_AFTER", value_name = "TIME")]
-    pub(crate) backfill_after: Option<SignedDuration>,
-    /// How many devices play footage at once, each one playback [default: 4].
-    #[arg(long, env = "MILLRACE_BACKFILL_PLAYBACKS", value_name = "N")]
-    pub(crate) backfill_playbacks: Option<usize>,
-}
-
-/// Reads a time that may be in days of 24 h, such as `30d`, which times of day have no need for.
-fn days(text: &str) -> Result<SignedDuration, String> {
-    let days = text
-        .strip_suffix('d')
-        .and_then(|days| days.trim().parse::<i64>().ok());
-    match days.and_then(|days| days.checked_mul(24)) {
-        Some(hours) if hours >= 0 => Ok(SignedDuration::from_hours(hours)),
-        Some(_) | None => text.parse().map_err(|error: jiff::Error| error.to_string()),
-    }
-}
-
-fn toml_days<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<SignedDuration>, D::Error> {
-    let text = String::deserialize(value)?;
-    days(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-/// The file: all options, and the settings of channels.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-struct File {
-    recording: RecordingSettings,
-    channel: BTreeMap<String, RecordingSettings>,
-    #[serde(flatten)]
-    wanted: WantedOptions,
-    #[serde(flatten)]
-    options: toml::Table,
-}
 
 /// The configuration in force.
 #[derive(Debug, Clone)]
@@ -205,16 +78,24 @@ pub(crate) struct Recorder {
     pub(crate) spool_max: String,
 }
 
-/// Where `millrace` looks for a configuration file when none is named.
-const FILE_DEFAULT: &str = "millrace.toml";
 /// The environment variable with the gateway's password.
 pub(crate) const PASSWORD_ENV: &str = recorder::cli::PASSWORD_ENV;
 
 impl Config {
     /// Reads the file, if there is one, and puts the options above it.
     pub(crate) fn load(options: Options) -> anyhow::Result<Self> {
-        let (file, settings) = read_file(options.config.as_deref())?;
+        let (file, settings) = file::read(options.data.config.as_deref())?;
         Self::resolve(options.or(file), settings)
+    }
+
+    /// The same for a command that has nothing to do with the gateway, and is not asked for its password.
+    pub(crate) fn load_without_gateway(options: Options) -> anyhow::Result<Self> {
+        let (file, settings) = file::read(options.data.config.as_deref())?;
+        let options = Options {
+            gateway: GatewayOptions::default(),
+            ..options.or(file)
+        };
+        Self::resolve(options, settings)
     }
 
     /// The options alone, for a gateway that is known.
@@ -224,6 +105,24 @@ impl Config {
             gateway: Some(gateway),
             ..config
         })
+    }
+
+    /// What is in force in a stack on AWS: its archive, its retention, and how often its recorders report; else the
+    /// options alone.
+    #[cfg(feature = "aws")]
+    pub(crate) fn of_stack(
+        mut options: Options,
+        archive: String,
+        retention_days: u32,
+    ) -> anyhow::Result<Self> {
+        let told = options.pull.pull_interval.is_some();
+        options.archive.archive = Some(archive);
+        let mut config = Self::resolve(options, Settings::default())?;
+        config.poll.settings.retention_days = retention_days;
+        if !told {
+            config.dispatch.heartbeat_stale = domain::dispatch::HEARTBEAT_STALE;
+        }
+        Ok(config)
     }
 
     /// The file with the tables.
@@ -258,145 +157,51 @@ impl Config {
     }
 
     fn resolve(options: Options, settings: Settings) -> anyhow::Result<Self> {
-        let poll = PollPolicy::default();
-        let dispatch = DispatchPolicy::default();
-        let data = options.data.clone().unwrap_or_else(|| "millrace-data".into());
-        let pull_interval = options.pull_interval.unwrap_or(SignedDuration::from_secs(5));
+        let loops = options.loops;
+        let data = options.data.data.unwrap_or_else(|| "millrace-data".into());
+        let pull_interval = options.pull.pull_interval.unwrap_or(SignedDuration::from_secs(5));
         Ok(Self {
             archive: options
                 .archive
-                .clone()
+                .archive
                 .unwrap_or_else(|| format!("file:{}", data.join("archive").display())),
-            gateway: gateway(&options)?,
-            poll_interval: positive("poll-interval", options.poll_interval, 60)?,
-            poll: PollPolicy {
-                offline_grace: options.offline_grace.unwrap_or(poll.offline_grace),
-                mass_removal_percent: options.mass_removal_percent.unwrap_or(poll.mass_removal_percent),
-                record_access_control: options
-                    .record_access_control
-                    .unwrap_or(poll.record_access_control),
-                settings: settings.default,
-                ..poll
-            },
-            dispatch_interval: positive("dispatch-interval", options.dispatch_interval, 10)?,
-            dispatch: DispatchPolicy {
-                channels_per_task: options.channels_per_task.unwrap_or(100),
-                // This machine's process list is exact: a child is on it before its start is reported.
-                launch_grace: SignedDuration::from_secs(2),
-                heartbeat_stale: pull_interval.saturating_mul(6).max(SignedDuration::from_secs(30)),
-                move_notice: pull_interval.saturating_add(SignedDuration::from_secs(2)),
-                ..dispatch
-            },
+            data,
+            gateway: resolve_gateway(options.gateway)?,
+            poll_interval: positive("poll-interval", loops.poll_interval, 60)?,
+            poll: resolve_poll(&options.poll, settings.default),
+            dispatch_interval: positive("dispatch-interval", loops.dispatch_interval, 10)?,
+            dispatch: resolve_dispatch(&loops, pull_interval),
+            alarms: resolve_alarms(&loops)?,
+            keep_interval: positive("keep-interval", loops.keep_interval, 60 * 60)?,
+            hour: resolve_hour(loops.coverage_objective)?,
+            backfill_interval: positive("backfill-interval", loops.backfill_interval, 60)?,
+            backfill: resolve_backfill(&options.backfill)?,
             recorder: Recorder {
                 pull_interval,
-                orphan_grace: options.orphan_grace.unwrap_or(SignedDuration::from_mins(2)),
-                hand_over_within: options.hand_over_within.unwrap_or(SignedDuration::from_secs(30)),
-                stop_deadline: options.stop_deadline.unwrap_or(SignedDuration::from_secs(60)),
-                spool_max: options.spool_max.clone().unwrap_or_else(|| "10GiB".into()),
+                orphan_grace: loops.orphan_grace.unwrap_or(SignedDuration::from_mins(2)),
+                hand_over_within: loops.hand_over_within.unwrap_or(SignedDuration::from_secs(30)),
+                stop_deadline: loops.stop_deadline.unwrap_or(SignedDuration::from_secs(60)),
+                spool_max: loops.spool_max.unwrap_or_else(|| "10GiB".into()),
             },
-            alarms: alarms(&options)?,
-            keep_interval: positive("keep-interval", options.keep_interval, 60 * 60)?,
-            hour: hour(options.coverage_objective)?,
-            backfill_interval: positive("backfill-interval", options.backfill_interval, 60)?,
-            backfill: backfill(&options)?,
-            alert_webhook: options.alert_webhook,
+            alert_webhook: options.alerts.alert_webhook,
             channels: settings.channels,
             wanted: settings.wanted,
-            data,
         })
     }
 }
 
-/// What the file says of channels.
-#[derive(Debug, Default)]
-struct Settings {
-    default: RecordingSettings,
-    channels: BTreeMap<ChannelKey, RecordingSettings>,
-    wanted: WantedOptions,
-}
-
-macro_rules! first_of {
-    ($above:ident, $below:ident, $($field:ident),+) => {
-        Options { config: $above.config, $($field: $above.$field.or($below.$field)),+ }
-    };
-}
-
-impl Options {
-    /// These options, and the others where these are silent.
-    fn or(self, below: Self) -> Self {
-        first_of!(
-            self,
-            below,
-            data,
-            archive,
-            gateway_url,
-            gateway_username,
-            gateway_password_file,
-            gateway_fingerprint,
-            gateway_ca,
-            gateway_devices_per_page,
-            poll_interval,
-            offline_grace,
-            mass_removal_percent,
-            record_access_control,
-            dispatch_interval,
-            channels_per_task,
-            pull_interval,
-            orphan_grace,
-            hand_over_within,
-            stop_deadline,
-            spool_max,
-            alert_webhook,
-            alarm_keep,
-            alarm_before,
-            alarm_after,
-            keep_interval,
-            coverage_objective,
-            backfill_interval,
-            backfill_after,
-            backfill_playbacks
-        )
-    }
-}
-
-fn read_file(named: Option<&Path>) -> anyhow::Result<(Options, Settings)> {
-    let path = match named {
-        Some(path) => path,
-        None if Path::new(FILE_DEFAULT).exists() => Path::new(FILE_DEFAULT),
-        None => return Ok(Default::default()),
-    };
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    parse_file(&text).with_context(|| format!("reading {}", path.display()))
-}
-
-fn parse_file(text: &str) -> anyhow::Result<(Options, Settings)> {
-    let file: File = toml::from_str(text)?;
-    let options = Options::deserialize(file.options)?;
-    let mut channels = BTreeMap::new();
-    for (name, settings) in file.channel {
-        channels.insert(name.parse::<ChannelKey>()?, settings);
-    }
-    Ok((
-        options,
-        Settings {
-            default: file.recording,
-            channels,
-            wanted: file.wanted,
-        },
-    ))
-}
-
-fn gateway(options: &Options) -> anyhow::Result<Option<Gateway>> {
-    let Some(url) = options.gateway_url.clone() else {
+fn resolve_gateway(options: GatewayOptions) -> anyhow::Result<Option<Gateway>> {
+    let Some(url) = options.gateway_url else {
         return Ok(None);
     };
-    let tls = match (&options.gateway_fingerprint, &options.gateway_ca) {
+    let tls = match (options.gateway_fingerprint, options.gateway_ca) {
         (Some(_), Some(_)) => bail!("gateway-fingerprint and gateway-ca exclude each other"),
         (Some(hex), None) => {
             isapi::Tls::PinnedFingerprint(hex.parse().context("reading gateway-fingerprint")?)
         }
         (None, Some(file)) => {
-            let pem = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+            let pem =
+                std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
             isapi::Tls::Ca(pem)
         }
         (None, None) => isapi::Tls::WebPki,
@@ -405,10 +210,9 @@ fn gateway(options: &Options) -> anyhow::Result<Option<Gateway>> {
         read_password(PASSWORD_ENV, options.gateway_password_file.as_deref())?.with_context(|| {
             format!("the gateway's password? set {PASSWORD_ENV}, or name a file with --gateway-password-file")
         })?;
-    let username = options.gateway_username.clone().unwrap_or_else(|| "admin".into());
     Ok(Some(Gateway {
         url,
-        username,
+        username: options.gateway_username.unwrap_or_else(|| "admin".into()),
         password,
         tls,
         devices_per_page: options.gateway_devices_per_page,
@@ -427,7 +231,33 @@ fn read_password(variable: &str, file: Option<&Path>) -> anyhow::Result<Option<S
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned().into()))
 }
 
-fn alarms(options: &Options) -> anyhow::Result<Option<AlarmPolicy>> {
+fn resolve_poll(options: &PollOptions, settings: RecordingSettings) -> PollPolicy {
+    let default = PollPolicy::default();
+    PollPolicy {
+        offline_grace: options.offline_grace.unwrap_or(default.offline_grace),
+        mass_removal_percent: options
+            .mass_removal_percent
+            .unwrap_or(default.mass_removal_percent),
+        record_access_control: options
+            .record_access_control
+            .unwrap_or(default.record_access_control),
+        settings,
+        ..default
+    }
+}
+
+fn resolve_dispatch(options: &LoopOptions, pull_interval: SignedDuration) -> DispatchPolicy {
+    DispatchPolicy {
+        channels_per_task: options.channels_per_task.unwrap_or(100),
+        // This machine's process list is exact: a child is on it before its start is reported.
+        launch_grace: SignedDuration::from_secs(2),
+        heartbeat_stale: pull_interval.saturating_mul(6).max(SignedDuration::from_secs(30)),
+        move_notice: pull_interval.saturating_add(SignedDuration::from_secs(2)),
+        ..DispatchPolicy::default()
+    }
+}
+
+fn resolve_alarms(options: &LoopOptions) -> anyhow::Result<Option<AlarmPolicy>> {
     let default = AlarmPolicy::default();
     let policy = AlarmPolicy {
         keep: options.alarm_keep.unwrap_or(default.keep),
@@ -447,7 +277,7 @@ fn alarms(options: &Options) -> anyhow::Result<Option<AlarmPolicy>> {
     Ok((!policy.keep.is_zero()).then_some(policy))
 }
 
-fn backfill(options: &Options) -> anyhow::Result<BackfillPolicy> {
+fn resolve_backfill(options: &BackfillOptions) -> anyhow::Result<BackfillPolicy> {
     let default = BackfillPolicy::default();
     let policy = BackfillPolicy {
         ripe_after: options.backfill_after.unwrap_or(default.ripe_after),
@@ -460,7 +290,7 @@ fn backfill(options: &Options) -> anyhow::Result<BackfillPolicy> {
     Ok(policy)
 }
 
-fn hour(objective_percent: Option<f64>) -> anyhow::Result<HourPolicy> {
+fn resolve_hour(objective_percent: Option<f64>) -> anyhow::Result<HourPolicy> {
     let policy = HourPolicy::default();
     let objective_percent = objective_percent.unwrap_or(policy.objective_percent);
     if !(0.0..=100.0).contains(&objective_percent) {
@@ -496,7 +326,7 @@ mod tests {
     }
 
     fn resolve(arguments: &[&str], file: &str) -> anyhow::Result<Config> {
-        let (below, settings) = parse_file(file)?;
+        let (below, settings) = file::parse(file)?;
         Config::resolve(options(arguments).or(below), settings)
     }
 
@@ -543,6 +373,25 @@ mod tests {
             "gateway-nam = 'x'",
         ] {
             assert!(resolve(&[], file).is_err(), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_only_looks_has_no_options_of_the_gateway_or_the_loops() {
+        use clap::CommandFactory;
+        let millrace = crate::Cli::command();
+        for name in [
+            "timeline", "playlist", "export", "why", "segments", "episodes", "status",
+        ] {
+            let command = millrace.find_subcommand(name).unwrap();
+            let options: Vec<&str> = command
+                .get_arguments()
+                .map(|option| option.get_id().as_str())
+                .collect();
+            assert!(options.contains(&"data"), "{name}: {options:?}");
+            for foreign in ["gateway_url", "poll_interval", "spool_max", "alert_webhook"] {
+                assert!(!options.contains(&foreign), "{name}: {options:?}");
+            }
         }
     }
 

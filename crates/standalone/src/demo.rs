@@ -6,7 +6,7 @@ mod script;
 mod summary;
 
 use crate::archive::AnyArchive;
-use crate::config::{Config, Gateway, Options};
+use crate::config::{Config, DataOptions, Gateway, LoopOptions, Options, PollOptions, PullOptions};
 use crate::fleet::observe;
 use crate::instance::Instance;
 use crate::machine::Machine;
@@ -145,14 +145,26 @@ fn config(args: &Args, simulator: &Simulator) -> anyhow::Result<Config> {
         tls: isapi::Tls::WebPki,
         devices_per_page: None,
     };
+    let second = Some(SignedDuration::from_secs(1));
     let options = Options {
-        data: Some(args.data.clone()),
-        poll_interval: Some(SignedDuration::from_secs(1)),
-        offline_grace: Some(SignedDuration::from_secs(5)),
-        dispatch_interval: Some(SignedDuration::from_secs(1)),
-        channels_per_task: Some(3),
-        pull_interval: Some(SignedDuration::from_secs(1)),
-        stop_deadline: Some(SignedDuration::from_secs(20)),
+        data: DataOptions {
+            data: Some(args.data.clone()),
+            ..DataOptions::default()
+        },
+        poll: PollOptions {
+            offline_grace: Some(SignedDuration::from_secs(5)),
+            ..PollOptions::default()
+        },
+        pull: PullOptions {
+            pull_interval: second,
+        },
+        loops: LoopOptions {
+            poll_interval: second,
+            dispatch_interval: second,
+            channels_per_task: Some(3),
+            stop_deadline: Some(SignedDuration::from_secs(20)),
+            ..LoopOptions::default()
+        },
         ..Options::default()
     };
     let mut config = Config::with_gateway(options, gateway)?;

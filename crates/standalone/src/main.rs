@@ -16,7 +16,11 @@ mod playlist;
 mod processes;
 mod restores;
 mod show;
+mod source;
 mod spool;
+#[cfg(feature = "aws")]
+mod stack;
+mod tables;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -33,7 +37,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Record a real gateway: poll it, run recorders, until Ctrl-C drains them.
-    Run(config::Options),
+    Run(Box<config::Options>),
     /// Record a simulated gateway for a minute, with scripted troubles, and sum up.
     Demo(demo::Args),
     /// Show every wanted channel and how it stands; fails when one is not being recorded.
@@ -92,7 +96,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run(options) => run_async(commands::run::run(options)),
+        Command::Run(options) => run_async(commands::run::run(*options)),
         Command::Demo(args) => run_async(demo::run(args)),
         Command::Status(args) => run_async(commands::status::run(args)),
         Command::Channels(args) => run_async(commands::channels::run(args)),

@@ -2,20 +2,27 @@
 
 use super::status::open;
 use crate::alerts::Outbox;
-use crate::backfill::{Backfill, plan};
-use crate::config::{Config, Options};
+use crate::backfill::Backfill;
+use crate::config::{AlertOptions, BackfillOptions, Config, GatewayOptions, Options};
 use crate::show;
-use anyhow::bail;
-use domain::backfill::Report;
+use crate::source::{Source, SourceArgs};
+use anyhow::{bail, ensure};
+use domain::backfill::{Report, survey};
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::io::Write;
 
 /// Arguments of `millrace backfill`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+    #[command(flatten)]
+    holes: BackfillOptions,
+    #[command(flatten)]
+    alerts: AlertOptions,
     /// Show what would be asked for, and ask for nothing.
     #[arg(long)]
     dry_run: bool,
@@ -27,26 +34,51 @@ pub(crate) struct Args {
 /// Fills what can be filled now; fails when something could not be.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     super::run::log_to_stderr()?;
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
-    let mut out = std::io::stdout();
+    let options = Options {
+        gateway: args.gateway,
+        backfill: args.holes,
+        alerts: args.alerts,
+        ..Options::default()
+    };
     if args.dry_run {
-        let report = plan(&config, &table).await?;
-        if args.json {
-            serde_json::to_writer(&mut out, &report)?;
-            writeln!(out)?;
-        } else {
-            write!(out, "{}", planned(&report))?;
-        }
-        return result(&report);
+        return dry_run(&args.source.open_with(options).await?, args.json).await;
     }
+    ensure!(
+        args.source.stack().is_none(),
+        "a stack fills its holes by itself, within its network, when `BackfillSchedule` says; `--dry-run` says which"
+    );
+    fill(Config::load(args.source.local(options))?, args.json).await
+}
+
+async fn dry_run(source: &Source, json: bool) -> anyhow::Result<()> {
+    let archive = source.archive().await?;
+    let report = survey(
+        &source.config.backfill,
+        &archive,
+        &source.tables,
+        Timestamp::now(),
+    )
+    .await?;
+    let mut out = std::io::stdout();
+    if json {
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", planned(&report))?;
+    }
+    result(&report)
+}
+
+async fn fill(config: Config, json: bool) -> anyhow::Result<()> {
+    let table = open(&config).await?;
     let alerts = Outbox::new(config.alert_webhook.clone())?;
     let backfill = Backfill::new(&config)?;
+    let mut out = std::io::stdout();
     let mut total = Total::default();
     let progress = progress();
     loop {
         let report = backfill.round(&config, &table, &alerts).await?;
-        if args.json {
+        if json {
             serde_json::to_writer(&mut out, &report)?;
             writeln!(out)?;
         }
@@ -55,7 +87,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             continue;
         }
         progress.finish_and_clear();
-        if !args.json {
+        if !json {
             write!(out, "{}", total.in_words(&report))?;
         }
         return result(&report);

@@ -1,9 +1,10 @@
 //! `millrace channels`: the known channels, and settings of their own.
 
-use super::status::open;
-use crate::config::{Config, Options};
+use crate::config::{Options, PullOptions};
 use crate::fleet::observe;
 use crate::show;
+use crate::source::SourceArgs;
+use crate::tables::AnyTables;
 use anyhow::{Context, bail};
 use domain::ports::Put;
 use domain::settings::{Overrides, RecordingSettings};
@@ -15,7 +16,9 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
+    #[command(flatten)]
+    pull: PullOptions,
     #[command(subcommand)]
     action: Option<Action>,
     /// Print JSON.
@@ -47,12 +50,16 @@ enum Action {
 
 /// Lists the channels, or changes the settings of one.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
+    let options = Options {
+        pull: args.pull,
+        ..Options::default()
+    };
+    let source = args.source.open_with(options).await?;
+    let table = &source.tables;
     let mut out = std::io::stdout();
     match args.action {
         None => {
-            let fleet = observe(&table, Timestamp::now(), config.dispatch.heartbeat_stale).await?;
+            let fleet = observe(table, Timestamp::now(), source.config.dispatch.heartbeat_stale).await?;
             if args.json {
                 serde_json::to_writer_pretty(&mut out, &fleet)?;
                 writeln!(out)?;
@@ -85,11 +92,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }) => {
             let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
             let settings = parse(&settings)?;
-            change(&table, |overrides| overrides.set(&key, settings)).await
+            change(table, |overrides| overrides.set(&key, settings)).await
         }
         Some(Action::Unset { device, channel }) => {
             let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
-            change(&table, |overrides| overrides.clear(&key)).await
+            change(table, |overrides| overrides.clear(&key)).await
         }
     }
 }
@@ -98,7 +105,7 @@ fn parse(pairs: &[String]) -> anyhow::Result<RecordingSettings> {
     toml::from_str(&pairs.join("\n")).context("reading the settings (strings need quotes: audio='\"aac\"')")
 }
 
-async fn change(table: &local::Sqlite, edit: impl FnOnce(&mut Overrides)) -> anyhow::Result<()> {
+async fn change(table: &AnyTables, edit: impl FnOnce(&mut Overrides)) -> anyhow::Result<()> {
     let (mut overrides, version) = Overrides::load(table).await?;
     edit(&mut overrides);
     match overrides.store(table, version).await? {

@@ -22,23 +22,28 @@ pub(crate) struct Args {
 /// Where prices come from.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PriceArgs {
-    /// The Region whose built-in prices count.
-    #[arg(long, env = "AWS_REGION", value_name = "REGION", default_value = "us-east-1")]
-    region: String,
+    /// The Region whose built-in prices count [default: that of the stack, or us-east-1].
+    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    region: Option<String>,
     /// A file of other prices, in the form of crates/cost/prices/us-east-1.toml.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 }
 
+/// The Region of the first price table.
+const REGION_DEFAULT: &str = "us-east-1";
+
 impl PriceArgs {
-    /// Reads them.
+    /// Reads them; `of` is the Region of what is priced, where that is known.
     ///
     /// # Errors
     /// There are none of the Region, or the file has none.
-    pub(crate) fn load(&self) -> anyhow::Result<Prices> {
+    pub(crate) fn load(&self, of: Option<&str>) -> anyhow::Result<Prices> {
         match &self.prices {
             Some(file) => from_file(file),
-            None => Ok(Prices::of(&self.region)?),
+            None => Ok(Prices::of(
+                self.region.as_deref().or(of).unwrap_or(REGION_DEFAULT),
+            )?),
         }
     }
 }
@@ -51,7 +56,7 @@ fn from_file(file: &Path) -> anyhow::Result<Prices> {
 
 /// Prints the bill and its cheaper neighbours.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let prices = args.prices.load()?;
+    let prices = args.prices.load(None)?;
     let bill = bill(&prices, &args.deployment)?;
     let cheaper = neighbours(&prices, &args.deployment)?;
     let mut out = std::io::stdout();

@@ -3,17 +3,16 @@
 mod preview;
 
 use super::segments::when;
-use super::status::open;
-use crate::archive::{AnyArchive, history};
-use crate::config::{Config, Options};
+use crate::archive::history;
 use crate::show;
+use crate::source::{Source, SourceArgs};
+use crate::tables::AnyTables;
 use anyhow::Context;
 use domain::coverage::recorded_time;
 use domain::episode::{self, EditError, EpisodeOrigin, Made};
 use domain::ports::{ChannelsTable, EpisodesTable};
 use domain::{ChannelKey, DeviceIndex, Episode, Revision};
 use jiff::Timestamp;
-use local::Sqlite;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,7 +21,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -128,15 +127,15 @@ fn key(device: &str, channel: &str) -> ChannelKey {
 
 /// Does what was asked.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
+    let source = args.source.open().await?;
+    let table = &source.tables;
     match args.action {
         Action::List {
             device,
             channel,
             from,
             json,
-        } => list(&table, device.zip(channel), from, json).await,
+        } => list(table, device.zip(channel), from, json).await,
         Action::Create {
             place,
             from,
@@ -156,20 +155,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
                 origin: EpisodeOrigin::Person,
                 revision: Revision::default().next(),
             };
-            create(&config, &table, row).await
+            create(&source, row).await
         }
-        Action::Extend { place, start, to } => {
-            changed(episode::extend(&table, &place.key(), start, to).await)
-        }
-        Action::End { place, start, at } => changed(episode::end(&table, &place.key(), start, at).await),
+        Action::Extend { place, start, to } => changed(episode::extend(table, &place.key(), start, to).await),
+        Action::End { place, start, at } => changed(episode::end(table, &place.key(), start, at).await),
         Action::Preview { place, start, output } => {
-            let row = episode::find(&table, &place.key(), start).await?;
-            let archive = AnyArchive::open(&config.archive).await?;
+            let row = episode::find(table, &place.key(), start).await?;
+            let archive = source.archive().await?;
             let taken = preview::write(&archive, &row, Timestamp::now(), &output).await?;
             let Some(taken) = taken else { return Ok(()) };
-            changed(episode::set_preview(&table, &row.key, start, taken).await)
+            changed(episode::set_preview(table, &row.key, start, taken).await)
         }
-        Action::Delete { place, start } => changed(episode::delete(&table, &place.key(), start).await),
+        Action::Delete { place, start } => changed(episode::delete(table, &place.key(), start).await),
     }
 }
 
@@ -179,7 +176,7 @@ fn changed<R>(outcome: Result<R, EditError>) -> anyhow::Result<()> {
 }
 
 async fn list(
-    table: &Sqlite,
+    table: &AnyTables,
     place: Option<(String, String)>,
     from: Timestamp,
     json: bool,
@@ -225,15 +222,15 @@ fn line(row: &Episode) -> Vec<String> {
 }
 
 /// Stores the row first, so that nothing of it goes from then on, and says what there is to keep.
-async fn create(config: &Config, table: &Sqlite, row: Episode) -> anyhow::Result<()> {
-    let made = episode::create(table, row, Timestamp::now()).await;
+async fn create(source: &Source, row: Episode) -> anyhow::Result<()> {
+    let made = episode::create(&source.tables, row, Timestamp::now()).await;
     let (Made::New(row) | Made::Already(row)) = made.context("making the episode")?;
     let mut out = std::io::stdout();
     writeln!(out, "kept from {} on: {}", row.start, row.reason)?;
     let until = row.end.unwrap_or_else(Timestamp::now).min(Timestamp::now());
     if row.start < until {
-        let archive = AnyArchive::open(&config.archive).await?;
-        let history = history(&archive, table, &row.key, row.start, until).await?;
+        let archive = source.archive().await?;
+        let history = history(&archive, &source.tables, &row.key, row.start, until).await?;
         let recorded = recorded_time(&history.spans);
         let whole = until.duration_since(row.start);
         writeln!(

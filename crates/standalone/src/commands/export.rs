@@ -4,10 +4,10 @@ use super::cost::PriceArgs;
 use super::footage::Footage;
 use super::segments::when;
 use crate::archive::AnyArchive;
-use crate::config::Options;
 use crate::export::{Clip, Source};
 use crate::restores::Waiting;
 use crate::show;
+use crate::source::SourceArgs;
 use anyhow::{Context, bail, ensure};
 use domain::coverage::{Span, State, recorded_time};
 use domain::ports::ArchiveRead;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
     /// The device's index at the gateway.
     device: String,
     /// The channel's id.
@@ -54,11 +54,17 @@ const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Writes clip and manifest; replaces no file.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
+    let footage = Footage::find(
+        args.source.open().await?,
+        args.device,
+        &args.channel,
+        args.from..args.to,
+    )
+    .await?;
     let segments = footage.playable()?;
     let waiting = footage.waiting(&segments).await?;
     if !waiting.is_empty() {
-        return restore_first(&footage.archive, &waiting, args.restore, args.days, &args.prices).await;
+        return restore_first(&footage, &waiting, args.restore, args.days, &args.prices).await;
     }
     let manifest_file = with_suffix(&args.output, ".json");
     ensure!(
@@ -100,17 +106,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Says what cannot be read yet and, if so wished, asks for it. There is no clip either way.
 async fn restore_first(
-    archive: &AnyArchive,
+    footage: &Footage,
     waiting: &Waiting,
     tier: Option<RestoreTier>,
     days: u32,
     prices: &PriceArgs,
 ) -> anyhow::Result<()> {
-    let prices = prices.load().ok();
+    let prices = prices.load(footage.source.region.as_deref()).ok();
     write!(std::io::stdout(), "{}", waiting.describe(prices.as_ref(), days))?;
     let on_their_way = match tier {
         Some(tier) => {
-            waiting.ask(archive, tier, days).await?;
+            waiting.ask(&footage.archive, tier, days).await?;
             waiting.archived.len() + waiting.restoring.len()
         }
         None if waiting.archived.is_empty() => waiting.restoring.len(),

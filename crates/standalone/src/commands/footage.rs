@@ -1,21 +1,18 @@
 //! What the commands about a range of one channel begin with.
 
-use super::status::open;
 use crate::archive::{AnyArchive, History, history};
-use crate::config::{Config, Options};
 use crate::playlist::without_repeats;
 use crate::restores::{self, Waiting};
+use crate::source::Source;
 use anyhow::ensure;
 use domain::{ChannelKey, DeviceIndex, SegmentKey};
 use jiff::Timestamp;
-use local::Sqlite;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// What there is of a channel in a range, and where it was read.
 pub(crate) struct Footage {
-    pub(crate) config: Config,
-    pub(crate) table: Sqlite,
+    pub(crate) source: Source,
     pub(crate) archive: AnyArchive,
     pub(crate) key: ChannelKey,
     pub(crate) range: Range<Timestamp>,
@@ -23,22 +20,22 @@ pub(crate) struct Footage {
 }
 
 impl Footage {
-    /// Looks for it where the options say.
+    /// Looks for it.
+    ///
+    /// # Errors
+    /// The range is empty, or tables or archive cannot be read.
     pub(crate) async fn find(
-        options: Options,
+        source: Source,
         device: String,
         channel: &str,
         range: Range<Timestamp>,
     ) -> anyhow::Result<Self> {
         ensure!(!range.is_empty(), "--from must be before --to");
-        let config = Config::load(options)?;
-        let table = open(&config).await?;
-        let archive = AnyArchive::open(&config.archive).await?;
+        let archive = source.archive().await?;
         let key = ChannelKey::new(DeviceIndex::new(device), channel);
-        let history = history(&archive, &table, &key, range.start, range.end).await?;
+        let history = history(&archive, &source.tables, &key, range.start, range.end).await?;
         Ok(Self {
-            config,
-            table,
+            source,
             archive,
             key,
             range,

@@ -1,12 +1,11 @@
 //! `millrace keep`: one run of the keep loop by hand.
 
 use super::cost::PriceArgs;
-use super::status::open;
 use crate::alerts::Outbox;
-use crate::archive::AnyArchive;
-use crate::config::{Config, Options};
+use crate::config::{AlertOptions, Options};
 use crate::show;
-use anyhow::bail;
+use crate::source::SourceArgs;
+use anyhow::{bail, ensure};
 use cost::{Dollars, NoPrice, Prices, kept_per_month};
 use domain::StorageClass;
 use domain::keep::{BytesByClass, Mode, Report, keep};
@@ -18,7 +17,9 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
+    #[command(flatten)]
+    alerts: AlertOptions,
     /// Show what would be deleted, and delete nothing.
     #[arg(long)]
     dry_run: bool,
@@ -32,14 +33,22 @@ pub(crate) struct Args {
 /// Runs once; fails when something that should go could not.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     super::run::log_to_stderr()?;
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
-    let archive = AnyArchive::open(&config.archive).await?;
-    let alerts = Outbox::new(config.alert_webhook.clone())?;
+    ensure!(
+        args.dry_run || args.source.stack().is_none(),
+        "of a stack archive-keeper deletes what may go, every hour; `--dry-run` says what that is"
+    );
+    let options = Options {
+        alerts: args.alerts,
+        ..Options::default()
+    };
+    let source = args.source.open_with(options).await?;
+    let archive = source.archive().await?;
+    let alerts = Outbox::new(source.config.alert_webhook.clone())?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Delete };
-    let report = keep(&config.keep(), &archive, &table, &alerts, Timestamp::now, mode).await;
+    let policy = source.config.keep();
+    let report = keep(&policy, &archive, &source.tables, &alerts, Timestamp::now, mode).await;
     let mut out = std::io::stdout();
-    let prices = args.prices.load();
+    let prices = args.prices.load(source.region.as_deref());
     if args.json {
         let money = prices.as_ref().ok().and_then(|prices| Money::of(&report, prices));
         let report = ReportWithMoney {

@@ -3,8 +3,8 @@
 use super::footage::Footage;
 use super::segments::when;
 use crate::archive::AnyArchive;
-use crate::config::Options;
 use crate::playlist::{Entry, Tracks, header_bytes, master, playlist};
+use crate::source::SourceArgs;
 use anyhow::{Context, ensure};
 use domain::SegmentKey;
 use domain::ports::ArchiveRead;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
     /// The device's index at the gateway.
     device: String,
     /// The channel's id.
@@ -50,7 +50,13 @@ const HEADER_BYTES_MAX: u64 = 64 * 1024;
 
 /// Writes the playlist; fails when there is nothing to play.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
+    let footage = Footage::find(
+        args.source.open().await?,
+        args.device,
+        &args.channel,
+        args.from..args.to,
+    )
+    .await?;
     let segments = footage.playable()?;
     let waiting = footage.waiting(&segments).await?;
     ensure!(

@@ -2,7 +2,7 @@
 
 use super::status::open_or_make;
 use crate::alerts::Outbox;
-use crate::config::{Config, Options};
+use crate::config::{AlertOptions, Config, DataOptions, GatewayOptions, Options, PollOptions};
 use crate::gateway;
 use anyhow::bail;
 use domain::poll::{Report, look, poll};
@@ -13,7 +13,13 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    data: DataOptions,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+    #[command(flatten)]
+    poll: PollOptions,
+    #[command(flatten)]
+    alerts: AlertOptions,
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -25,7 +31,13 @@ pub(crate) struct Args {
 /// Polls once and says what changed, or would.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     super::run::log_to_stderr()?;
-    let mut config = Config::load(args.options)?;
+    let mut config = Config::load(Options {
+        data: args.data,
+        gateway: args.gateway,
+        poll: args.poll,
+        alerts: args.alerts,
+        ..Options::default()
+    })?;
     config.poll.accept_removals = args.accept_removals;
     let gateway = gateway::client(config.gateway()?)?;
     let table = open_or_make(&config).await?;

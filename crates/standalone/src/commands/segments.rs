@@ -2,9 +2,10 @@
 
 use super::footage::Footage;
 use crate::archive::History;
-use crate::config::Options;
+use crate::config::{Options, PullOptions};
 use crate::fleet::{Standing, observe};
 use crate::show;
+use crate::source::SourceArgs;
 use domain::coverage::{Span, State, recorded_time};
 use domain::{ChannelKey, Generation};
 use jiff::civil::DateTime;
@@ -17,7 +18,9 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
+    #[command(flatten)]
+    pull: PullOptions,
     /// The device's index at the gateway.
     device: String,
     /// The channel's id.
@@ -35,15 +38,17 @@ pub(crate) struct Args {
 
 /// Prints coverage and gaps of a channel.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let footage = Footage::find(args.options, args.device, &args.channel, args.from..args.to).await?;
+    let options = Options {
+        pull: args.pull,
+        ..Options::default()
+    };
+    let source = args.source.open_with(options).await?;
+    let footage = Footage::find(source, args.device, &args.channel, args.from..args.to).await?;
     let Footage {
-        config,
-        table,
-        key,
-        history,
-        ..
+        source, key, history, ..
     } = footage;
-    let fleet = observe(&table, Timestamp::now(), config.dispatch.heartbeat_stale).await?;
+    let silent_after = source.config.dispatch.heartbeat_stale;
+    let fleet = observe(&source.tables, Timestamp::now(), silent_after).await?;
     let recording_now = fleet
         .iter()
         .any(|channel| channel.key == key && channel.standing == Standing::Recording);

@@ -1,6 +1,6 @@
 //! `millrace status`: the fleet at a glance.
 
-use crate::config::{Config, Options};
+use crate::config::{Config, DataOptions, Options, PullOptions};
 use crate::fleet::{Channel, Standing, observe};
 use crate::{show, spool};
 use anyhow::{Context, bail};
@@ -19,7 +19,9 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    data: DataOptions,
+    #[command(flatten)]
+    pull: PullOptions,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -30,7 +32,11 @@ pub(crate) struct Args {
 
 /// Prints the fleet; fails when a wanted channel is not being recorded, so that scripts can ask.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.options)?;
+    let config = Config::load_without_gateway(Options {
+        data: args.data,
+        pull: args.pull,
+        ..Options::default()
+    })?;
     let table = open(&config).await?;
     loop {
         let now = Timestamp::now();

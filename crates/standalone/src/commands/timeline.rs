@@ -1,19 +1,19 @@
 //! `millrace timeline`: a day of every channel as a picture.
 
 use super::segments::describe;
-use super::status::open;
 use crate::archive::{AnyArchive, history};
-use crate::config::{Config, Options};
 use crate::show;
+use crate::source::SourceArgs;
+use crate::tables::AnyTables;
 use anyhow::Context;
 use domain::coverage::{Span, State, Totals, since_wanted};
 use domain::ports::{ChannelsTable, EpisodesTable, StoredSegment};
 use domain::{ChannelKey, DeviceIndex, Episode, GapCause, StorageClass};
+use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
-use local::Sqlite;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -23,7 +23,7 @@ use std::ops::Range;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
     /// The device's index at the gateway; without it, all known channels.
     #[arg(requires = "channel")]
     device: Option<String>,
@@ -40,6 +40,9 @@ pub(crate) struct Args {
 /// Columns of the picture: a quarter of an hour each, on days of 24 h.
 const COLUMNS: i32 = 96;
 
+/// Channels looked at at once: from a stack, each is three questions across a network.
+const CHANNELS_AT_ONCE: usize = 8;
+
 /// One channel's day.
 struct Day {
     key: ChannelKey,
@@ -50,9 +53,8 @@ struct Day {
 
 /// Prints the picture, the percentages, and what the letters mean.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
-    let archive = AnyArchive::open(&config.archive).await?;
+    let source = args.source.open().await?;
+    let (table, archive) = (&source.tables, source.archive().await?);
     let now = Timestamp::now();
     let day = whole_day(args.day)?;
     let rows = table.list_channels().await.context("reading the channels")?;
@@ -63,12 +65,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         None => wanted_since.keys().cloned().collect(),
     };
     let progress = ProgressBar::new(keys.len() as u64);
-    let mut days = Vec::new();
-    for key in keys {
-        let wanted = wanted_since.get(&key).copied();
-        days.push(look(&archive, &table, key, wanted, day.start..day.end.min(now)).await?);
-        progress.inc(1);
-    }
+    let days: Vec<Day> = stream::iter(keys)
+        .map(async |key| {
+            let wanted = wanted_since.get(&key).copied();
+            let one = look(&archive, table, key, wanted, day.start..day.end.min(now)).await;
+            progress.inc(1);
+            one
+        })
+        .buffered(CHANNELS_AT_ONCE)
+        .try_collect()
+        .await?;
     progress.finish_and_clear();
     let mut out = std::io::stdout();
     if args.json {
@@ -90,7 +96,7 @@ fn whole_day(day: Option<Date>) -> anyhow::Result<Range<Timestamp>> {
 
 async fn look(
     archive: &AnyArchive,
-    table: &Sqlite,
+    table: &AnyTables,
     key: ChannelKey,
     wanted_since: Option<Timestamp>,
     range: Range<Timestamp>,

@@ -1,7 +1,6 @@
 //! `millrace why`: which rule keeps or frees an object.
 
-use super::status::open;
-use crate::config::{Config, Options};
+use crate::source::SourceArgs;
 use anyhow::Context;
 use domain::keep::verdict;
 use domain::ports::EpisodesTable;
@@ -14,23 +13,23 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    source: SourceArgs,
     /// The object's key, as `millrace segments --json` and listings of the archive show it.
     key: String,
 }
 
 /// Says what the keep loop would say of the object now.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.options)?;
-    let table = open(&config).await?;
+    let source = args.source.open().await?;
+    let table = &source.tables;
     let key = ObjectKey(args.key);
     let now = Timestamp::now();
-    let policy = config.keep();
+    let policy = source.config.keep();
     let (retention_days, episodes) = match Archived::parse(&key) {
         None => (policy.settings.retention_days, Vec::new()),
         Some(archived) => {
             let channel = archived.channel();
-            let (overrides, _) = Overrides::load(&table).await.context("reading the settings")?;
+            let (overrides, _) = Overrides::load(table).await.context("reading the settings")?;
             let settings = overrides.get(channel).unwrap_or(&policy.settings);
             let episodes = table
                 .list_episodes(channel, Timestamp::MIN, Timestamp::MAX)

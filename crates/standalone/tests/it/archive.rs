@@ -108,10 +108,7 @@ async fn a_camera_that_comes_is_recorded_at_once_its_alarm_is_kept_and_it_plays_
         log()
     );
 
-    rig.apply(stream(Some(StreamFault::Drop)));
-    sleep(Duration::from_secs(4)).await;
-    rig.apply(stream(None));
-    rig.wait_until_recording(&["A"]).await;
+    cut_for(&rig, Duration::from_secs(4)).await;
     sleep(Duration::from_secs(5)).await;
     rig.stop().await;
 
@@ -127,6 +124,14 @@ async fn a_camera_that_comes_is_recorded_at_once_its_alarm_is_kept_and_it_plays_
         "{manifest:#}"
     );
     rules(&rig, &segments).await;
+}
+
+/// Cuts the stream of device A; it is recorded again when this returns.
+pub(crate) async fn cut_for(rig: &Rig, time: Duration) {
+    rig.apply(stream(Some(StreamFault::Drop)));
+    sleep(time).await;
+    rig.apply(stream(None));
+    rig.wait_until_recording(&["A"]).await;
 }
 
 pub(crate) async fn segments(rig: &Rig) -> Vec<SegmentKey> {

@@ -13,6 +13,8 @@ mod people;
 mod restart;
 #[cfg(feature = "s3")]
 mod restores;
+#[cfg(feature = "aws")]
+mod stack;
 mod support {
     pub(crate) mod archive;
     pub(crate) mod browser;

@@ -51,7 +51,8 @@ async fn an_export_asks_for_exactly_what_is_archived_and_is_the_same_once_it_is_
     cloud.restores_and_exports().await;
 }
 
-async fn upload(rig: &Rig, archive: &S3Archive, segments: &[SegmentKey]) {
+/// Copies segments from the rig's archive.
+pub(crate) async fn upload(rig: &Rig, archive: &S3Archive, segments: &[SegmentKey]) {
     let folder = Folder::open(&rig.archive()).await.unwrap();
     for segment in segments {
         let key = segment.object_key();

@@ -3,7 +3,7 @@
 mod ask;
 mod status;
 
-use super::stacks::Stack;
+use crate::stack::Stack;
 use domain::ladder::Rung;
 
 /// Arguments of `millrace aws gateway`.

@@ -1,15 +1,7 @@
-//! Which stacks, and where their tables are.
+//! Which stacks.
 
-use anyhow::Context;
+use crate::stack::Stack;
 use aws::cloudformation;
-use aws::dynamodb::{TableNames, Tables};
-use std::collections::BTreeMap;
-
-/// The output of template.yaml that names the tables as `MILLRACE_STATE` does.
-const TABLES_OUTPUT: &str = "State";
-
-/// The output of template.yaml that only a stack with a gateway of its own has.
-const OWN_GATEWAY_OUTPUT: &str = "GatewayLaunchTemplate";
 
 /// Which stacks.
 #[derive(Debug, clap::Args)]
@@ -18,14 +10,6 @@ pub(super) struct StackArgs {
     /// command line has them: environment, or `~/.aws`.
     #[arg(long = "stack", value_name = "NAME", required = true, num_args = 1..)]
     pub(super) stacks: Vec<String>,
-}
-
-/// One stack that was found.
-pub(super) struct Stack {
-    pub(super) tables: Tables,
-    pub(super) parameters: BTreeMap<String, String>,
-    /// The stack launches and replaces its gateway; else the gateway is others'.
-    pub(super) has_own_gateway: bool,
 }
 
 impl StackArgs {
@@ -42,7 +26,7 @@ impl StackArgs {
         let described = cloudformation::Stacks::new(&sdk);
         let mut failed = Vec::new();
         for name in &self.stacks {
-            let done = match find(&sdk, &described, name).await {
+            let done = match Stack::find(&sdk, &described, name).await {
                 Ok(stack) => act(name, stack).await,
                 Err(error) => Err(error),
             };
@@ -51,17 +35,4 @@ impl StackArgs {
         anyhow::ensure!(failed.is_empty(), "{}", failed.join("\nmillrace: "));
         Ok(())
     }
-}
-
-async fn find(sdk: &aws::SdkConfig, described: &cloudformation::Stacks, name: &str) -> anyhow::Result<Stack> {
-    let stack = described.describe(name).await?;
-    let state = stack.outputs.get(TABLES_OUTPUT);
-    let state = state
-        .with_context(|| format!("the stack has no output `{TABLES_OUTPUT}`; is it one of Millrace's?"))?;
-    let names: TableNames = state.parse().context("reading where its tables are")?;
-    Ok(Stack {
-        tables: Tables::new(sdk, names),
-        has_own_gateway: stack.outputs.contains_key(OWN_GATEWAY_OUTPUT),
-        parameters: stack.parameters,
-    })
 }

@@ -1,7 +1,7 @@
 //! `millrace gateway setup`: compare, change what differs, restart only if needed.
 
 use crate::commands::status::open_or_make;
-use crate::config::{Config, Options, WantedOptions};
+use crate::config::{Config, DataOptions, GatewayOptions, Options, WantedOptions};
 use crate::{gateway, show};
 use anyhow::{Context, bail};
 use domain::ports::PortError;
@@ -20,7 +20,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    options: Options,
+    data: DataOptions,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     #[command(flatten)]
     wanted: WantedOptions,
     /// Show what differs, and change nothing.
@@ -63,7 +65,11 @@ struct Settled {
 /// Shows the difference, or removes it.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     super::super::run::log_to_stderr()?;
-    let config = Config::load(args.options)?;
+    let config = Config::load(Options {
+        data: args.data,
+        gateway: args.gateway,
+        ..Options::default()
+    })?;
     let wanted = args.wanted.or(config.wanted.clone());
     let initial_password = wanted.initial_password()?;
     let policy = SetupPolicy {

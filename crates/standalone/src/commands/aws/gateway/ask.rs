@@ -1,6 +1,7 @@
 //! Asking for a replacement or a drill. What is asked is one control item, which recovery reads within a minute.
 
-use crate::commands::aws::stacks::{Stack, StackArgs};
+use crate::commands::aws::stacks::StackArgs;
+use crate::stack::Stack;
 use anyhow::{bail, ensure};
 use domain::recover::{self, Asked, Request};
 use domain::status::GatewayStatus;

@@ -17,6 +17,7 @@
 
 mod tries;
 
+use crate::control;
 use crate::ports::{ControlTable, PortError, Put};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -108,11 +109,11 @@ pub async fn reject<T: ControlTable>(table: &T, rejection: &Rejection) -> Result
         if standing.is_some_and(|standing| standing.covers(rejection)) {
             return Ok(());
         }
-        if write(table, Some(rejection), version).await? == Put::Written {
+        if control::write(table, ITEM, rejection, version).await? == Put::Written {
             return Ok(());
         }
     }
-    Err(contended())
+    Err(control::contended(ITEM))
 }
 
 /// Forgets the rejection `seen` before a login that succeeded. A newer one stays: it is of a later try.
@@ -125,37 +126,16 @@ pub async fn accept<T: ControlTable>(table: &T, seen: &Rejection) -> Result<(), 
         if standing.as_ref() != Some(seen) {
             return Ok(());
         }
-        if write(table, None, version).await? == Put::Written {
+        if control::write(table, ITEM, &None::<Rejection>, version).await? == Put::Written {
             return Ok(());
         }
     }
-    Err(contended())
+    Err(control::contended(ITEM))
 }
 
 async fn read<T: ControlTable>(table: &T) -> Result<(Option<Rejection>, Option<u64>), PortError> {
-    let Some(item) = table.get_control(ITEM).await? else {
-        return Ok((None, None));
-    };
-    let rejection = serde_json::from_value(item.value)
-        .map_err(|error| PortError::refused(format!("reading the control item `{ITEM}`"), error))?;
-    Ok((rejection, Some(item.version)))
-}
-
-async fn write<T: ControlTable>(
-    table: &T,
-    rejection: Option<&Rejection>,
-    version: Option<u64>,
-) -> Result<Put, PortError> {
-    let value = serde_json::to_value(rejection)
-        .map_err(|error| PortError::refused(format!("writing the control item `{ITEM}`"), error))?;
-    table.put_control(ITEM, &value, version).await
-}
-
-fn contended() -> PortError {
-    PortError::throttled(
-        format!("writing the control item `{ITEM}`"),
-        "others write it at the same time",
-    )
+    let (rejection, version) = control::read::<T, Option<Rejection>>(table, ITEM).await?;
+    Ok((rejection.flatten(), version))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! does not depend on any of this.
 
 use crate::alert::{Alert, Severity};
+use crate::control;
 use crate::id::TaskArn;
 use crate::ports::{Alerts, ControlTable, PortError, Put, TasksTable};
 use jiff::{SignedDuration, Timestamp};
@@ -127,9 +128,10 @@ fn short(task: &TaskArn) -> &str {
 
 async fn claim<T: ControlTable>(table: &T, death: &Death, now: Timestamp) -> Result<Told, PortError> {
     for _ in 0..TRIES {
-        let (mut memory, version) = read(table).await?;
+        // A memory nobody can read is no memory: people may be told twice.
+        let (mut memory, version) = control::read_or_default::<T, Memory>(table, ITEM).await?;
         let told = memory.take_in(death, now);
-        if told != Told::Now || write(table, &memory, version).await? == Put::Written {
+        if told != Told::Now || control::write(table, ITEM, &memory, version).await? == Put::Written {
             return Ok(told);
         }
     }
@@ -140,33 +142,16 @@ async fn claim<T: ControlTable>(table: &T, death: &Death, now: Timestamp) -> Res
 /// Remembers that people were told.
 async fn settle<T: ControlTable>(table: &T, death: &Death) -> Result<(), PortError> {
     for _ in 0..TRIES {
-        let (mut memory, version) = read(table).await?;
+        let (mut memory, version) = control::read_or_default::<T, Memory>(table, ITEM).await?;
         let task = short(&death.task);
         for mine in memory.0.iter_mut().filter(|remembered| remembered.task == task) {
             mine.told = true;
         }
-        if write(table, &memory, version).await? == Put::Written {
+        if control::write(table, ITEM, &memory, version).await? == Put::Written {
             break;
         }
     }
     Ok(())
-}
-
-async fn read<T: ControlTable>(table: &T) -> Result<(Memory, Option<u64>), PortError> {
-    let Some(item) = table.get_control(ITEM).await? else {
-        return Ok((Memory::default(), None));
-    };
-    // A memory nobody can read is no memory: people may be told twice.
-    Ok((
-        serde_json::from_value(item.value).unwrap_or_default(),
-        Some(item.version),
-    ))
-}
-
-async fn write<T: ControlTable>(table: &T, memory: &Memory, version: Option<u64>) -> Result<Put, PortError> {
-    let value = serde_json::to_value(memory)
-        .map_err(|error| PortError::refused(format!("writing the control item `{ITEM}`"), error))?;
-    table.put_control(ITEM, &value, version).await
 }
 
 async fn alert<T: TasksTable>(table: &T, death: &Death) -> Result<Alert, PortError> {

@@ -1,5 +1,6 @@
 //! A loop's memory in its control item: read once, written only when it changed, and only over what was read.
 
+use crate::control;
 use crate::ports::{ControlTable, PortError, Put};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,13 +21,8 @@ impl<M: Clone + Default + PartialEq + Serialize + DeserializeOwned> Memory<M> {
     /// The table's; [`PortError::Refused`] for an item that another version wrote and this one cannot read:
     /// to start anew could repeat what must not be repeated.
     pub(crate) async fn load<T: ControlTable>(table: &T, name: &'static str) -> Result<Self, PortError> {
-        let item = table.get_control(name).await?;
-        let version = item.as_ref().map(|item| item.version);
-        let value: M = match item {
-            None => M::default(),
-            Some(item) => serde_json::from_value(item.value)
-                .map_err(|error| PortError::refused(format!("reading the memory `{name}`"), error))?,
-        };
+        let (value, version) = control::read::<T, M>(table, name).await?;
+        let value = value.unwrap_or_default();
         Ok(Self {
             name,
             stored: value.clone(),
@@ -43,9 +39,7 @@ impl<M: Clone + Default + PartialEq + Serialize + DeserializeOwned> Memory<M> {
         if self.value == self.stored {
             return Ok(Put::Written);
         }
-        let json = serde_json::to_value(&self.value)
-            .map_err(|error| PortError::refused(format!("writing the memory `{}`", self.name), error))?;
-        let put = table.put_control(self.name, &json, self.version).await?;
+        let put = control::write(table, self.name, &self.value, self.version).await?;
         if put == Put::Written {
             self.version = Some(self.version.map_or(1, |version| version + 1));
             self.stored = self.value.clone();

@@ -1,5 +1,6 @@
 //! How a channel is recorded.
 
+use crate::control;
 use crate::id::ChannelKey;
 use crate::ports::{ControlTable, PortError, Put};
 use serde::{Deserialize, Serialize};
@@ -147,12 +148,8 @@ impl Overrides {
     /// # Errors
     /// The table's; an item that is not overrides is [`PortError::Refused`].
     pub async fn load(table: &impl ControlTable) -> Result<(Self, Option<u64>), PortError> {
-        let Some(item) = table.get_control(OVERRIDES).await? else {
-            return Ok((Self::default(), None));
-        };
-        let overrides = serde_json::from_value(item.value)
-            .map_err(|error| PortError::refused("reading the stored channel settings", error))?;
-        Ok((overrides, Some(item.version)))
+        let (overrides, version) = control::read::<_, Self>(table, OVERRIDES).await?;
+        Ok((overrides.unwrap_or_default(), version))
     }
 
     /// Stores the overrides if they are still at the version they were loaded at.
@@ -160,8 +157,6 @@ impl Overrides {
     /// # Errors
     /// The table's.
     pub async fn store(&self, table: &impl ControlTable, loaded: Option<u64>) -> Result<Put, PortError> {
-        let value = serde_json::to_value(self)
-            .map_err(|error| PortError::refused("writing the channel settings as JSON", error))?;
-        table.put_control(OVERRIDES, &value, loaded).await
+        control::write(table, OVERRIDES, self, loaded).await
     }
 }

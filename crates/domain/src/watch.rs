@@ -1,6 +1,7 @@
 //! A loop's memory of what people were told, kept in its control item.
 
 use crate::alert::{Alert, Severity, Trouble, UNREMEMBERED, Watch};
+use crate::control;
 use crate::ports::{Alerts, ControlTable, PortError, Put};
 use jiff::Timestamp;
 
@@ -10,7 +11,7 @@ const TRIES: u32 = 3;
 /// Tells people what is news about `troubles` and remembers it in the control item `name`: that they are being told
 /// before the alerts are sent, and that they were told after it. So whatever people may have been told of, they are told
 /// of its end. An alert that could not be delivered is told again at the next look; one that was delivered, but not
-/// remembered, too.
+/// remembered, too, and all of them where the item does not read.
 ///
 /// # Errors
 /// The table's; alerts were delivered then all the same, and say that they are [`UNREMEMBERED`].
@@ -21,7 +22,7 @@ pub(crate) async fn tell<T: ControlTable, L: Alerts>(
     troubles: &[Trouble],
     now: Timestamp,
 ) -> Result<(), PortError> {
-    let (before, version) = match read(table, name).await {
+    let (before, version) = match control::read_or_default::<T, Watch>(table, name).await {
         Ok(found) => found,
         Err(error) => {
             let (_, news) = Watch::default().look(troubles, now);
@@ -34,7 +35,7 @@ pub(crate) async fn tell<T: ControlTable, L: Alerts>(
     let version = if claimed == before {
         version
     } else {
-        match write(table, name, &claimed, version).await {
+        match control::write(table, name, &claimed, version).await {
             Ok(Put::Written) => Some(version.unwrap_or(0) + 1),
             // Another invocation has looked at the same time: the next look tells what it did not.
             Ok(Put::Stale) => return Ok(()),
@@ -95,34 +96,12 @@ async fn settle<T: ControlTable>(
         for alert in &look.told {
             watch.settle(&look.before, &look.after, alert);
         }
-        match write(table, name, &watch, version).await? {
+        match control::write(table, name, &watch, version).await? {
             Put::Written => return Ok(()),
-            Put::Stale => (watch, version) = read(table, name).await?,
+            Put::Stale => (watch, version) = control::read_or_default(table, name).await?,
         }
     }
     Ok(())
-}
-
-/// The watch and the version it has. One that nobody can read is none: people may be told twice.
-async fn read<T: ControlTable>(table: &T, name: &str) -> Result<(Watch, Option<u64>), PortError> {
-    let Some(item) = table.get_control(name).await? else {
-        return Ok((Watch::default(), None));
-    };
-    Ok((
-        serde_json::from_value(item.value).unwrap_or_default(),
-        Some(item.version),
-    ))
-}
-
-async fn write<T: ControlTable>(
-    table: &T,
-    name: &str,
-    watch: &Watch,
-    version: Option<u64>,
-) -> Result<Put, PortError> {
-    let value = serde_json::to_value(watch)
-        .map_err(|error| PortError::refused("writing what people were told as JSON", error))?;
-    table.put_control(name, &value, version).await
 }
 
 /// Delivers what waits in `outbox`; what could not be delivered stays there, and why is returned.

@@ -11,6 +11,7 @@
 //!
 //! A claim whose owner died is a try whose answer is lost.
 
+use crate::control;
 use crate::memory::Memory;
 use crate::ports::{ControlTable, LogIn, PortError, Put};
 use jiff::{SignedDuration, Timestamp};
@@ -216,8 +217,5 @@ pub async fn settle<T: ControlTable>(table: &T, tried: Try, fate: Fate) -> Resul
             return Ok(());
         }
     }
-    Err(PortError::throttled(
-        format!("writing the control item `{TRIES}`"),
-        "others write it at the same time",
-    ))
+    Err(control::contended(TRIES))
 }

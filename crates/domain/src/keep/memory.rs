@@ -1,3 +1,4 @@
+use crate::control;
 use crate::id::ChannelKey;
 use crate::ports::{ControlTable, PortError, Put};
 use crate::segment::ObjectKey;
@@ -30,13 +31,7 @@ impl Memory {
     /// The memory, with the version to hand to [`Memory::store`]. One that does not read as such is a new one: it
     /// holds a run back once and starts from the first channel.
     pub(super) async fn load<T: ControlTable>(table: &T) -> Result<(Self, Option<u64>), PortError> {
-        let Some(item) = table.get_control(NAME).await? else {
-            return Ok((Self::default(), None));
-        };
-        Ok((
-            serde_json::from_value(item.value).unwrap_or_default(),
-            Some(item.version),
-        ))
+        control::read_or_default(table, NAME).await
     }
 
     /// Stores the memory. Another run's is as good as ours.
@@ -45,8 +40,6 @@ impl Memory {
         table: &T,
         loaded: Option<u64>,
     ) -> Result<Put, PortError> {
-        let value = serde_json::to_value(self)
-            .map_err(|error| PortError::refused("writing the keep loop's memory as JSON", error))?;
-        table.put_control(NAME, &value, loaded).await
+        control::write(table, NAME, self, loaded).await
     }
 }

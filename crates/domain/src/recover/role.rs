@@ -1,5 +1,6 @@
 //! Who the gateway is, and who asks for its replacement: two small control items.
 
+use crate::control;
 use crate::id::InstanceId;
 use crate::ports::{ControlTable, PortError, Put};
 use jiff::{SignedDuration, Timestamp};
@@ -27,7 +28,7 @@ impl Role {
     /// # Errors
     /// The table's, and [`PortError::Refused`] when the item is not understood.
     pub async fn load<T: ControlTable>(table: &T) -> Result<Option<Self>, PortError> {
-        read(table, ROLE).await.map(|(role, _)| role)
+        control::read(table, ROLE).await.map(|(role, _)| role)
     }
 
     /// Writes it, unless it is so already.
@@ -83,20 +84,7 @@ pub async fn request<T: ControlTable>(table: &T, request: &Request) -> Result<As
 }
 
 pub(super) async fn requested<T: ControlTable>(table: &T) -> Result<Option<Request>, PortError> {
-    read(table, REQUEST).await.map(|(request, _)| request)
-}
-
-async fn read<T, V>(table: &T, name: &str) -> Result<(Option<V>, Option<u64>), PortError>
-where
-    T: ControlTable,
-    V: serde::de::DeserializeOwned,
-{
-    let Some(item) = table.get_control(name).await? else {
-        return Ok((None, None));
-    };
-    let value = serde_json::from_value(item.value)
-        .map_err(|error| PortError::refused(format!("reading the control item `{name}`"), error))?;
-    Ok((Some(value), Some(item.version)))
+    control::read(table, REQUEST).await.map(|(request, _)| request)
 }
 
 async fn write<T, V>(table: &T, name: &str, value: &V) -> Result<(), PortError>
@@ -104,17 +92,12 @@ where
     T: ControlTable,
     V: Serialize + serde::de::DeserializeOwned + PartialEq,
 {
-    let (stored, version) = read::<T, V>(table, name).await?;
+    let (stored, version) = control::read::<T, V>(table, name).await?;
     if stored.as_ref() == Some(value) {
         return Ok(());
     }
-    let doing = format!("writing the control item `{name}`");
-    let json = serde_json::to_value(value).map_err(|error| PortError::refused(&doing, error))?;
-    match table.put_control(name, &json, version).await? {
+    match control::write(table, name, value, version).await? {
         Put::Written => Ok(()),
-        Put::Stale => Err(PortError::throttled(
-            doing,
-            "somebody else wrote at the same time",
-        )),
+        Put::Stale => Err(control::contended(name)),
     }
 }

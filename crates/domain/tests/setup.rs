@@ -139,6 +139,13 @@ impl Rig {
         }
     }
 
+    /// A gateway whose password is neither of those we know.
+    fn with_another_password() -> Self {
+        let mut software = Software::fresh();
+        software.password = Password::Other;
+        Self::new(software)
+    }
+
     fn now(&self) -> Timestamp {
         at(self.second)
     }
@@ -274,9 +281,7 @@ fn a_drifted_port_map_is_in_force_again_wherever_the_run_crashed() {
 #[test]
 fn passwords_that_are_both_wrong_never_lock_the_account_wherever_runs_crash() {
     for budget in 0..40 {
-        let mut software = Software::fresh();
-        software.password = Password::Other;
-        let mut rig = Rig::new(software);
+        let mut rig = Rig::with_another_password();
         for _ in 0..2 {
             rig.run(&policy(), Some(budget));
         }
@@ -290,9 +295,7 @@ fn passwords_that_are_both_wrong_never_lock_the_account_wherever_runs_crash() {
 
 #[test]
 fn a_password_that_was_put_right_is_tried_again_under_its_new_version() {
-    let mut software = Software::fresh();
-    software.password = Password::Other;
-    let mut rig = Rig::new(software);
+    let mut rig = Rig::with_another_password();
     for _ in 0..10 {
         rig.run(&policy(), None);
     }
@@ -306,9 +309,7 @@ fn a_password_that_was_put_right_is_tried_again_under_its_new_version() {
 
 #[test]
 fn an_initial_password_that_was_put_right_is_tried_though_the_wanted_one_is_the_same() {
-    let mut software = Software::fresh();
-    software.password = Password::Other;
-    let mut rig = Rig::new(software);
+    let mut rig = Rig::with_another_password();
     for _ in 0..10 {
         rig.run(&policy(), None);
     }
@@ -323,9 +324,7 @@ fn an_initial_password_that_was_put_right_is_tried_though_the_wanted_one_is_the_
 
 #[test]
 fn a_wanted_password_that_was_refused_is_not_tried_for_a_changed_initial_one() {
-    let mut software = Software::fresh();
-    software.password = Password::Other;
-    let mut rig = Rig::new(software);
+    let mut rig = Rig::with_another_password();
     rig.run(&policy(), None);
     rig.host
         .change_software(&rig.instance, |software| software.password = Password::Wanted);
@@ -339,9 +338,7 @@ fn a_wanted_password_that_was_refused_is_not_tried_for_a_changed_initial_one() {
 
 #[test]
 fn no_number_of_wrong_initial_passwords_locks_the_account() {
-    let mut software = Software::fresh();
-    software.password = Password::Other;
-    let mut rig = Rig::new(software);
+    let mut rig = Rig::with_another_password();
     for version in 1..50 {
         let renewed = SetupPolicy {
             initial_password_version: Some(version),
@@ -478,9 +475,7 @@ fn a_dry_run_shows_a_restart_that_a_crash_left_owing() {
 
 #[test]
 fn no_number_of_dry_runs_locks_the_account() {
-    let mut software = Software::fresh();
-    software.password = Password::Other;
-    let mut rig = Rig::new(software);
+    let mut rig = Rig::with_another_password();
     for _ in 0..50 {
         let seen = rig.look(&policy());
         assert!(matches!(seen, Err(Standing::NeedsPerson(_))), "{seen:?}");

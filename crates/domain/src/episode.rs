@@ -148,23 +148,14 @@ impl Episode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fakes::rows;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     fn episode(start: i64, end: Option<i64>) -> Episode {
-        Episode {
-            key: ChannelKey::new("A", "1"),
-            start: at(start),
-            end: end.map(at),
-            reason: "break-in".into(),
-            labels: BTreeMap::new(),
-            expires_at: None,
-            preview: None,
-            origin: EpisodeOrigin::Person,
-            revision: Revision(1),
-        }
+        rows::episode(ChannelKey::new("A", "1"), at(start), end.map(at))
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod archive;
 mod footage;
 mod gateway;
 mod host;
+pub mod rows;
 mod site;
 mod software;
 mod tables;

@@ -1,10 +1,10 @@
 //! Alarms to episodes: properties of the plan, and the loop in bad weather.
 #![allow(clippy::unwrap_used)]
 
-use domain::episode::{Alarm, AlarmPolicy, Bursts, EpisodeOrigin, from_alarms, keep_alarms};
-use domain::fakes::{FakeTables, Weather};
+use domain::episode::{Alarm, AlarmPolicy, Bursts, from_alarms, keep_alarms};
+use domain::fakes::{FakeTables, Weather, rows};
 use domain::ports::{EpisodesTable, Put};
-use domain::{ChannelKey, Episode, Revision};
+use domain::{ChannelKey, Episode};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -97,17 +97,7 @@ fn a_channel_whose_alarm_is_stuck_fills_its_day_and_no_more() {
 #[test]
 fn an_episode_of_a_person_is_never_changed_by_alarms() {
     let tables = FakeTables::new(Weather::calm());
-    let person = Episode {
-        key: key(),
-        start: at(900),
-        end: Some(at(1_000)),
-        reason: "visit".into(),
-        labels: BTreeMap::new(),
-        expires_at: None,
-        preview: None,
-        origin: EpisodeOrigin::Person,
-        revision: Revision(1),
-    };
+    let person = rows::episode(key(), at(900), Some(at(1_000)));
     assert_eq!(block_on(tables.put_episode(&person, None)).unwrap(), Put::Written);
     stored(&tables, [1_010]);
     let rows = tables.episodes();

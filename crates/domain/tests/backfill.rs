@@ -10,12 +10,9 @@ use domain::backfill::{
     BackfillPolicy, Fate, Known, MEMORY, Memory, Ports, Report, admits, backfill, is_fillable, missing,
     survey,
 };
-use domain::channel::DeviceState;
-use domain::fakes::{FakeAlerts, FakeArchive, FakeFetch, FakeFootage, FakeTables, Random, Weather};
+use domain::fakes::{FakeAlerts, FakeArchive, FakeFetch, FakeFootage, FakeTables, Random, Weather, rows};
 use domain::ports::{ChannelsTable, ControlTable, Fetch, GapsTable, Put};
-use domain::{
-    ChannelKey, ChannelRow, Gap, GapCause, Generation, OfflineHint, RecordingSettings, Revision, SegmentKey,
-};
+use domain::{ChannelKey, ChannelRow, Gap, GapCause, Generation, OfflineHint, RecordingSettings, SegmentKey};
 use futures::executor::block_on;
 use futures::task::noop_waker;
 use jiff::{SignedDuration, Timestamp};
@@ -56,19 +53,11 @@ fn gap(key: &ChannelKey, start: i64, end: i64, cause: GapCause) -> Gap {
 
 fn row(key: &ChannelKey, backfill: bool) -> ChannelRow {
     ChannelRow {
-        key: key.clone(),
-        media_url: String::new(),
-        device_name: String::new(),
-        channel_name: String::new(),
-        state: DeviceState::Present,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: at(0),
         settings: RecordingSettings {
             backfill,
             ..RecordingSettings::default()
         },
-        revision: Revision(1),
+        ..rows::channel(key.clone(), at(0))
     }
 }
 

@@ -1,12 +1,10 @@
 //! A recorder's death is told once, whatever the events do.
 #![allow(clippy::unwrap_used)]
 
-use domain::TaskArn;
 use domain::death::{Death, Told, tell};
-use domain::fakes::{FakeAlerts, FakeTables, Weather};
+use domain::fakes::{FakeAlerts, FakeTables, Weather, rows};
 use domain::ports::{Put, TasksTable};
-use domain::task::Assignment;
-use domain::{ChannelKey, DeviceState, Generation, RecordingSettings};
+use domain::{ChannelKey, TaskArn};
 use futures::executor::block_on;
 use jiff::Timestamp;
 
@@ -105,17 +103,7 @@ fn a_flood_of_deaths_is_not_told_one_by_one() {
 fn an_alert_names_the_channels_the_recorder_had() {
     let world = world();
     for device in ["A", "B"] {
-        let assignment = Assignment {
-            key: ChannelKey::new(device, "1"),
-            task: Some(death(1).task),
-            generation: Generation(1),
-            media_url: String::new(),
-            settings: RecordingSettings::default(),
-            device_state: DeviceState::Present,
-            started_at: at(-100),
-            attempts: 0,
-            predecessor: None,
-        };
+        let assignment = rows::assignment(ChannelKey::new(device, "1"), death(1).task, at(-100));
         let put = block_on(world.tables.put_assignment(&assignment, None)).unwrap();
         assert_eq!(put, Put::Written);
     }

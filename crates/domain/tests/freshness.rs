@@ -1,14 +1,11 @@
 //! Whether the archive is fresh, from the tables alone.
 #![allow(clippy::unwrap_used)]
 
-use domain::fakes::{FakeAlerts, FakeTables, Weather};
+use domain::fakes::{FakeAlerts, FakeTables, Weather, rows};
 use domain::freshness::{Report, SLACK_DEFAULT, check, judge};
 use domain::ports::{ChannelsTable, GapsTable, Put, TasksTable};
-use domain::task::{Assignment, Heartbeat};
-use domain::{
-    ChannelKey, ChannelRow, DeviceState, Gap, GapCause, Generation, RecordingSettings, Revision, Severity,
-    TaskArn,
-};
+use domain::task::Heartbeat;
+use domain::{ChannelKey, ChannelRow, DeviceState, Gap, GapCause, Generation, Severity, TaskArn};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,16 +15,8 @@ fn at(second: i64) -> Timestamp {
 
 fn channel(device: &str, state: DeviceState) -> ChannelRow {
     ChannelRow {
-        key: ChannelKey::new(device, "1"),
-        media_url: String::new(),
-        device_name: String::new(),
-        channel_name: String::new(),
         state,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: at(-9000),
-        settings: RecordingSettings::default(),
-        revision: Revision(1),
+        ..rows::channel(ChannelKey::new(device, "1"), at(-9000))
     }
 }
 
@@ -53,17 +42,7 @@ impl World {
         let row = channel(device, DeviceState::Present);
         assert_eq!(self.tables.put_channel(&row, None).await.unwrap(), Put::Written);
         let task = TaskArn::new("t");
-        let assignment = Assignment {
-            key: row.key.clone(),
-            task: Some(task.clone()),
-            generation: Generation(1),
-            media_url: String::new(),
-            settings: RecordingSettings::default(),
-            device_state: DeviceState::Present,
-            started_at: at(-9000),
-            attempts: 0,
-            predecessor: None,
-        };
+        let assignment = rows::assignment(row.key.clone(), task.clone(), at(-9000));
         let put = self.tables.put_assignment(&assignment, None).await.unwrap();
         assert_eq!(put, Put::Written);
         let beat = Heartbeat {

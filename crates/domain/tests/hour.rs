@@ -2,12 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::coverage::{HourPolicy, HourReport, last_full_hour, measure_hour};
-use domain::fakes::{FakeAlerts, FakeArchive, FakeTables, Weather};
+use domain::fakes::{FakeAlerts, FakeArchive, FakeTables, Weather, rows};
 use domain::ports::{ChannelsTable, GapsTable, Put};
-use domain::{
-    ChannelKey, ChannelRow, DeviceState, Gap, GapCause, Generation, RecordingSettings, Revision, SegmentKey,
-    Severity,
-};
+use domain::{ChannelKey, Gap, GapCause, Generation, SegmentKey, Severity};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -45,21 +42,8 @@ impl World {
     }
 
     fn want(&self, device: &str, since: i64, segment_seconds: u32) {
-        let row = ChannelRow {
-            key: key(device),
-            media_url: String::new(),
-            device_name: String::new(),
-            channel_name: String::new(),
-            state: DeviceState::Present,
-            device_channels: 1,
-            listed_channels: 1,
-            wanted_since: at(since),
-            settings: RecordingSettings {
-                segment_seconds: NonZeroU32::new(segment_seconds).unwrap(),
-                ..RecordingSettings::default()
-            },
-            revision: Revision(1),
-        };
+        let mut row = rows::channel(key(device), at(since));
+        row.settings.segment_seconds = NonZeroU32::new(segment_seconds).unwrap();
         let put = block_on(self.tables.calm().put_channel(&row, None)).unwrap();
         assert_eq!(put, Put::Written);
     }

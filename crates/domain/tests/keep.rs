@@ -6,8 +6,8 @@ mod storm {
     pub(crate) mod seeds;
 }
 
-use domain::episode::{EpisodeOrigin, MARGIN};
-use domain::fakes::{FakeAlerts, FakeArchive, FakeTables, Random, Weather};
+use domain::episode::MARGIN;
+use domain::fakes::{FakeAlerts, FakeArchive, FakeTables, Random, Weather, rows};
 use domain::keep::{KeepPolicy, Mode, Report, keep};
 use domain::ports::{ControlTable, EpisodesTable};
 use domain::segment::still_key;
@@ -19,7 +19,7 @@ use futures::executor::block_on;
 use futures::task::noop_waker;
 use jiff::{SignedDuration, Timestamp};
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
@@ -48,17 +48,7 @@ fn segment(channel: &ChannelKey, start_ms: i64, length_ms: i64) -> ObjectKey {
 }
 
 fn episode(channel: &ChannelKey, start: i64, end: Option<i64>) -> Episode {
-    Episode {
-        key: channel.clone(),
-        start: at(start),
-        end: end.map(at),
-        reason: "storm".into(),
-        labels: BTreeMap::new(),
-        expires_at: None,
-        preview: None,
-        origin: EpisodeOrigin::Person,
-        revision: Revision(1),
-    }
+    rows::episode(channel.clone(), at(start), end.map(at))
 }
 
 fn policy(retention_days: u32) -> KeepPolicy {

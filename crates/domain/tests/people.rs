@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::episode::{
-    CHANNELS_PER_PAGE_MAX, CLIENT_ID, Cursor, EditError, EpisodeOrigin, Made, create, delete, end, extend,
-    page,
+    CHANNELS_PER_PAGE_MAX, CLIENT_ID, Cursor, EditError, Made, create, delete, end, extend, page,
 };
-use domain::fakes::{FakeTables, Weather};
+use domain::fakes::{FakeTables, Weather, rows};
 use domain::ports::EpisodesTable;
 use domain::{ChannelKey, Episode, Revision};
 use futures::executor::block_on;
@@ -24,15 +23,8 @@ fn key(device: usize) -> ChannelKey {
 fn episode(start: i64, end: Option<i64>, client: Option<&str>) -> Episode {
     let label = client.map(|client| (CLIENT_ID.to_owned(), client.to_owned()));
     Episode {
-        key: key(1),
-        start: at(start),
-        end: end.map(at),
-        reason: "break-in".into(),
         labels: label.into_iter().collect(),
-        expires_at: None,
-        preview: None,
-        origin: EpisodeOrigin::Person,
-        revision: Revision(1),
+        ..rows::episode(key(1), at(start), end.map(at))
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::channel::{ChannelRow, DeviceState, Revision};
-use domain::fakes::{FakeAlerts, FakeGateway, FakeTables, Weather};
+use domain::fakes::{FakeAlerts, FakeGateway, FakeTables, Weather, rows};
 use domain::poll::{
     Action, DeviceLookup, FoundChannel, LookupReason, Observed, Plan, PollPolicy, lookups, plan, poll,
 };
@@ -30,16 +30,11 @@ fn device(index: &str, status: DeviceStatus) -> Device {
 
 fn row(index: &str, state: DeviceState) -> ChannelRow {
     ChannelRow {
-        key: ChannelKey::new(index, "1"),
-        media_url: format!("rtsp://gateway/{index}1"),
         device_name: format!("camera {index}"),
         channel_name: "channel 1".into(),
         state,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: at(-3600),
-        settings: RecordingSettings::default(),
         revision: Revision(7),
+        ..rows::channel(ChannelKey::new(index, "1"), at(-3600))
     }
 }
 

@@ -2,13 +2,13 @@
 //! every call.
 #![allow(clippy::unwrap_used)]
 
-use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Password, Weather};
+use domain::fakes::{FakeAlerts, FakeHost, FakeSite, FakeTables, Password, Weather, rows};
 use domain::ports::{ChannelsTable, ControlTable, Power, Put, Site};
 use domain::recover::{Asked, MEMORY, Memory, ROLE, RecoverPolicy, Request, Role, recover, request};
 use domain::setup::SetupPolicy;
 use domain::{
-    ChannelKey, ChannelRow, Device, DeviceIndex, DeviceKind, DeviceState, DeviceStatus, InstanceId,
-    InstanceState, RecordingSettings, Revision, credentials,
+    ChannelKey, ChannelRow, Device, DeviceIndex, DeviceKind, DeviceStatus, InstanceId, InstanceState,
+    credentials,
 };
 use futures::executor::block_on;
 use futures::task::noop_waker;
@@ -130,16 +130,8 @@ impl Rig {
 
     fn want(&self, device: &str) {
         let row = ChannelRow {
-            key: ChannelKey::new(device, "1"),
-            media_url: "rtsp://gateway/1".into(),
             device_name: format!("camera {device}"),
-            channel_name: "1".into(),
-            state: DeviceState::Present,
-            device_channels: 1,
-            listed_channels: 1,
-            wanted_since: self.now,
-            settings: RecordingSettings::default(),
-            revision: Revision(1),
+            ..rows::channel(ChannelKey::new(device, "1"), self.now)
         };
         assert_eq!(
             block_on(self.tables.put_channel(&row, None)).unwrap(),

@@ -191,8 +191,7 @@ fn starts_a_young_day(key: &ObjectKey, retention_days: u32, now: Timestamp) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::Revision;
-    use crate::episode::EpisodeOrigin;
+    use crate::fakes::rows;
     use crate::id::{ChannelKey, Generation};
     use crate::segment::{SegmentKey, still_key};
     use std::collections::BTreeMap;
@@ -214,15 +213,8 @@ mod tests {
 
     fn episode(start: i64, end: i64, expires_at: Option<i64>) -> Episode {
         Episode {
-            key: channel(),
-            start: at(start),
-            end: Some(at(end)),
-            reason: "break-in".into(),
-            labels: BTreeMap::new(),
             expires_at: expires_at.map(at),
-            preview: None,
-            origin: EpisodeOrigin::Person,
-            revision: Revision(1),
+            ..rows::episode(channel(), at(start), Some(at(end)))
         }
     }
 

@@ -8,11 +8,10 @@ mod properties;
 mod rounds;
 mod thousand;
 
-use domain::channel::{ChannelRow, DeviceState, Revision};
+use domain::channel::ChannelRow;
 use domain::dispatch::{DispatchPolicy, Observed, Plan, dispatch, plan};
-use domain::fakes::{FakeAlerts, FakeTables, FakeTasks, Weather};
+use domain::fakes::{FakeAlerts, FakeTables, FakeTasks, Weather, rows};
 use domain::ports::{ChannelsTable, Put, TasksTable};
-use domain::settings::RecordingSettings;
 use domain::task::{Assignment, AssignmentRow, Heartbeat, LiveTask, TaskKind};
 use domain::{ChannelKey, Generation, TaskArn};
 use futures::executor::block_on;
@@ -23,33 +22,14 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn channel(device: &str) -> ChannelRow {
-    ChannelRow {
-        key: ChannelKey::new(device, "1"),
-        media_url: format!("rtsp://gateway/{device}1"),
-        device_name: device.into(),
-        channel_name: String::new(),
-        state: DeviceState::Present,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: at(-9000),
-        settings: RecordingSettings::default(),
-        revision: Revision(1),
-    }
+    rows::channel(ChannelKey::new(device, "1"), at(-9000))
 }
 
 /// An assignment that began at `started` and whose recorder last reported at `reported`.
 fn assigned(device: &str, task: &str, started: i64, reported: Option<i64>) -> AssignmentRow {
-    let channel = channel(device);
     let assignment = Assignment {
-        key: channel.key,
-        task: Some(TaskArn::new(task)),
         generation: Generation(3),
-        media_url: channel.media_url,
-        settings: channel.settings,
-        device_state: channel.state,
-        started_at: at(started),
-        attempts: 0,
-        predecessor: None,
+        ..rows::assignment(channel(device).key, task, at(started))
     };
     AssignmentRow {
         assignment,

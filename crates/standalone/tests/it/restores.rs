@@ -112,6 +112,8 @@ impl Cloud<'_> {
             shown && classes["GLACIER"].as_u64() > classes["STANDARD"].as_u64(),
             "{said}"
         );
+        let (_, picture) = self.run(&["timeline", "A", "1"]).await;
+        assert!(picture.contains("z in an archive class"), "{picture}");
     }
 
     async fn restores_and_exports(&self) {
@@ -126,6 +128,8 @@ impl Cloud<'_> {
                 break;
             }
             assert!(said.contains("being restored"), "{said}");
+            let (_, picture) = self.run(&["timeline", "A", "1"]).await;
+            assert!(picture.contains("z in an archive class"), "{picture}");
             looks += 1;
             assert!(looks < LOOKS_MAX, "{said}");
             sleep(Duration::from_millis(500)).await;

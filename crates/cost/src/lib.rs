@@ -20,5 +20,5 @@ pub use bill::{Bill, Item, Line, bill};
 pub use deployment::{Architecture, Deployment, FunctionNetwork, GatewayMachine, RecorderNetwork};
 pub use dollars::Dollars;
 pub use neighbours::{Neighbour, neighbours};
-pub use prices::{ClassPrices, NoPrice, Prices, RestorePrices, regions};
+pub use prices::{ClassPrices, NoPrice, Prices, RestorePrices, built_in, regions};
 pub use storage::{Restore, kept_per_month, restore};

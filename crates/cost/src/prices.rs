@@ -16,12 +16,26 @@ pub fn regions() -> Vec<&'static str> {
     BUILT_IN.map(|(region, _)| region).to_vec()
 }
 
+/// The built-in table of a Region, as it is written.
+///
+/// # Errors
+/// [`NoPrice::Region`] when there is none.
+pub fn built_in(region: &str) -> Result<&'static str, NoPrice> {
+    let found = BUILT_IN.iter().find(|(known, _)| *known == region);
+    let (_, table) = found.ok_or_else(|| NoPrice::Region {
+        region: region.to_owned(),
+        known: regions().join(", "),
+    })?;
+    Ok(table)
+}
+
 /// Why something has no price.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPrice {
     /// There is no table of the Region.
     #[error(
-        "there are no prices of {region}; built in are those of {known}, others are read from a file of the same form"
+        "there are no prices of {region}; built in are those of {known}, others are read from a file (`--prices`) of the \
+         form that `millrace prices` shows"
     )]
     Region {
         /// Which.
@@ -202,12 +216,7 @@ impl Prices {
     /// # Errors
     /// [`NoPrice::Region`] when there are none.
     pub fn of(region: &str) -> Result<Self, NoPrice> {
-        let table = BUILT_IN.iter().find(|(known, _)| *known == region);
-        let (_, table) = table.ok_or_else(|| NoPrice::Region {
-            region: region.to_owned(),
-            known: regions().join(", "),
-        })?;
-        Self::parse(table)
+        Self::parse(built_in(region)?)
     }
 
     /// Reads a table of the form of the built-in ones.

@@ -144,7 +144,7 @@ fn a_restore_costs_requests_bytes_and_the_copies() {
 fn what_has_no_price_is_told_with_what_has_one() {
     let unknown = Prices::of("eu-north-7").unwrap_err().to_string();
     assert!(
-        unknown.contains("eu-north-7") && unknown.contains("us-east-1"),
+        unknown.contains("eu-north-7") && unknown.contains("us-east-1") && unknown.contains("--prices"),
         "{unknown}"
     );
     let machine = bill(&prices(), &deployment("--channels 1 --machine-type z9.huge")).unwrap_err();

@@ -12,6 +12,7 @@ pub(crate) mod gateway;
 pub(crate) mod keep;
 pub(crate) mod playlist;
 pub(crate) mod poll;
+pub(crate) mod prices;
 pub(crate) mod run;
 pub(crate) mod segments;
 pub(crate) mod status;

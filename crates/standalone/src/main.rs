@@ -62,6 +62,8 @@ enum Command {
     Why(commands::why::Args),
     /// Say what a deployment on AWS costs a month, what dominates, and what would be cheaper.
     Cost(commands::cost::Args),
+    /// Print the prices that `millrace cost` computes from: the form of a file for its `--prices`.
+    Prices(commands::prices::Args),
     /// Poll the gateway once by hand.
     Poll(commands::poll::Args),
     /// Look after the gateway's own configuration.
@@ -109,6 +111,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Backfill(args) => run_async(commands::backfill::run(args)),
         Command::Why(args) => run_async(commands::why::run(args)),
         Command::Cost(args) => commands::cost::run(&args),
+        Command::Prices(args) => commands::prices::run(&args),
         Command::Poll(args) => run_async(commands::poll::run(args)),
         Command::Gateway(args) => run_async(commands::gateway::run(args)),
         #[cfg(feature = "aws")]

@@ -25,13 +25,13 @@ pub(crate) struct PriceArgs {
     /// The Region whose built-in prices count [default: that of the stack, or us-east-1].
     #[arg(long, env = "AWS_REGION", value_name = "REGION")]
     region: Option<String>,
-    /// A file of other prices, in the form of crates/cost/prices/us-east-1.toml.
+    /// A file of other prices, in the form that `millrace prices` shows.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 }
 
-/// The Region of the first price table.
-const REGION_DEFAULT: &str = "us-east-1";
+/// The Region whose prices count where none is known.
+pub(super) const REGION_DEFAULT: &str = "us-east-1";
 
 impl PriceArgs {
     /// Reads them; `of` is the Region of what is priced, where that is known.

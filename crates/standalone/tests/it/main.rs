@@ -10,6 +10,7 @@ mod gateway_weather;
 mod h265;
 mod moves;
 mod people;
+mod prices;
 mod restart;
 #[cfg(feature = "s3")]
 mod restores;

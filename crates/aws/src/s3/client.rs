@@ -3,6 +3,7 @@
 use crate::client::{ANSWER_TIMEOUT, timeouts};
 use aws_config::SdkConfig;
 use aws_sdk_s3::{Client, config};
+use aws_types::service_config::ServiceConfigKey;
 use std::time::Duration;
 
 /// The slowest upload worth waiting for, bytes a second: a slower link cannot keep up with one 0.5 Mbit/s camera.
@@ -10,11 +11,24 @@ const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 
 pub(super) fn new(shared: &SdkConfig) -> Client {
     // Stores other than S3 itself rarely have a DNS name for each bucket.
-    let other_store = shared.endpoint_url().is_some();
+    let other_store = shared.endpoint_url().is_some() || has_endpoint_of_its_own(shared);
     let config = config::Builder::from(shared)
         .force_path_style(other_store)
         .build();
     Client::from_conf(config)
+}
+
+/// Whether the environment or profile names an endpoint for S3 alone (AWS SDKs reference guide, "Service-specific
+/// endpoints").
+fn has_endpoint_of_its_own(shared: &SdkConfig) -> bool {
+    let key = ServiceConfigKey::builder()
+        .service_id("S3")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .expect("all three are set");
+    let configured = shared.service_config();
+    configured.is_some_and(|configured| configured.load_config(key).is_some())
 }
 
 /// Lets one upload take as long as its size warrants.

@@ -19,11 +19,22 @@ pub(crate) struct Rig {
     folder: TempDir,
     millrace: Option<Child>,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Rig {
     /// Starts both. `arguments` are further flags of `millrace run`; `config` is its configuration file.
     pub(crate) async fn start(scenario: Scenario, arguments: &[&str], config: &str) -> Self {
+        Self::start_in(scenario, arguments, config, Vec::new()).await
+    }
+
+    /// Likewise, with further environment variables for every command.
+    pub(crate) async fn start_in(
+        scenario: Scenario,
+        arguments: &[&str],
+        config: &str,
+        environment: Vec<(&'static str, String)>,
+    ) -> Self {
         let simulator = Simulator::start(scenario).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("millrace.toml"), config).unwrap();
@@ -32,6 +43,7 @@ impl Rig {
             folder,
             millrace: None,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            environment,
         };
         rig.run();
         rig
@@ -69,7 +81,8 @@ impl Rig {
             .env("MILLRACE_DATA", self.data())
             .env("MILLRACE_GATEWAY_URL", self.simulator.api_url())
             .env("MILLRACE_GATEWAY_USERNAME", self.simulator.username())
-            .env("MILLRACE_GATEWAY_PASSWORD", self.simulator.password());
+            .env("MILLRACE_GATEWAY_PASSWORD", self.simulator.password())
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)));
         millrace
     }
 

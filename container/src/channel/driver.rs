@@ -6,7 +6,7 @@
 //!  pipeline, timer ┘                         └─▶ (Ended)
 //! ```
 
-use super::handover::Handover;
+use super::handover::settle;
 use super::hole::Coverage;
 use super::line::{Line, LineEvent};
 use super::machine::{Failure, Input, Machine, Notice, Output};
@@ -20,9 +20,9 @@ use crate::media::spool::Pending;
 use crate::source::{Item, gateway_of};
 use crate::uploader;
 use domain::alert::Severity;
-use domain::succession::Succession;
-use domain::{Assignment, AssignmentRow, ChannelKey, Gap, GapCause, Generation};
-use jiff::{SignedDuration, Timestamp};
+use domain::succession::{Handover, Succession, keeps_from};
+use domain::{Assignment, AssignmentRow, ChannelKey, FirstPicture, Gap, GapCause, Generation};
+use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,9 +33,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A timer that is not needed yet is set this far away.
 const FAR_AWAY: Duration = Duration::from_hours(24);
-
-/// A new recorder waits so long for its time to begin; a later one is of a clock that is wrong.
-const KEEPS_FROM_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// An ffmpeg child that is started again after so long a pause has died several times in a row.
 const TRANSFORM_PATIENCE: Duration = Duration::from_secs(5);
@@ -93,7 +90,7 @@ pub(crate) async fn record(
         .as_ref()
         .is_some_and(|handover| !handover.is_done());
     if let Some(handover) = driver.handover.take() {
-        for part in handover.settle().await {
+        for part in settle(handover).await {
             driver.complete(part);
         }
     }
@@ -123,7 +120,7 @@ struct Driver {
     /// Nothing that is filmed before is recorded: the predecessor has it.
     keeps_from: Option<Timestamp>,
     /// Since there is a successor.
-    handover: Option<Handover>,
+    handover: Option<Handover<Pending>>,
     /// While the channel connects, waits for its first frame, or is transformed.
     urgent: Option<Urgent>,
     stopping: bool,
@@ -154,10 +151,8 @@ impl Driver {
         let coverage = Coverage::new(&assignment, &heartbeat, on_disk);
         let machine = Machine::start(coverage, rand::random(), out);
         let recorded_to = on_disk.max(heartbeat.last_segment_at);
-        let until = assignment.predecessor.as_ref().map(|old| old.until);
-        let latest = Timestamp::now().saturating_add(KEEPS_FROM_MAX).ok();
         Self {
-            keeps_from: until.min(latest),
+            keeps_from: keeps_from(&assignment, context.now().wall),
             handover: None,
             recording: Recording::new(&context, &assignment, recorded_to),
             context,
@@ -208,10 +203,13 @@ impl Driver {
             Event::Command(Command::Known(gaps)) => self.inputs.push_back(Input::Known(gaps)),
             Event::Command(Command::Assignment(assignment)) => self.reassigned(*assignment),
             Event::Command(Command::Retry) => self.inputs.push_back(Input::Changed { reconnect: false }),
-            Event::Command(Command::Succeeded(succession)) => match &mut self.handover {
-                Some(handover) => handover.learn(succession),
-                None => self.handover = Some(Handover::new(succession)),
-            },
+            Event::Command(Command::Succeeded(succession)) => {
+                let tick = self.context.now().tick;
+                match &mut self.handover {
+                    Some(handover) => handover.learn(succession, tick),
+                    None => self.handover = Some(Handover::new(succession, tick)),
+                }
+            }
             Event::Recorded(recorded) => self.recorded(recorded).await,
             Event::Line(LineEvent::Connected) => self.inputs.push_back(Input::Connected),
             Event::Line(LineEvent::Item(item)) => self.received(item).await,
@@ -233,10 +231,11 @@ impl Driver {
         let Some(handover) = self.handover.as_mut().filter(|_| !self.stopping) else {
             return;
         };
-        if handover.begins_parts(self.context.now().wall) {
+        let now = self.context.now();
+        if handover.begins_parts(now.wall) {
             self.recording.cut_into_parts();
         }
-        if handover.is_over(self.started, self.recording.recorded_until()) {
+        if handover.is_over(self.started, self.recording.recorded_until(), now.tick) {
             tracing::info!(channel = %self.assignment.key, "channel is handed over: stopping");
             self.stopping = true;
             self.inputs.push_back(Input::Stop);
@@ -294,7 +293,11 @@ impl Driver {
             Recorded::OnDisk(first) => self.context.board.on_disk(&self.assignment.key, first),
             Recorded::Segment(pending, opens_with) => {
                 let ours = match &mut self.handover {
-                    Some(handover) => handover.hold(*pending, opens_with),
+                    Some(handover) => {
+                        let at = pending.start;
+                        let mark = opens_with;
+                        handover.hold(FirstPicture { at, mark }, *pending)
+                    }
                     None => Some(*pending),
                 };
                 ours.into_iter().for_each(|pending| self.complete(pending));

@@ -7,7 +7,7 @@
 //!                                             └─ first picture: on disk, in the row
 //! ```
 //! 1. The dispatcher gives the channel to the new recorder; the row names the old one as its [`Predecessor`].
-//! 2. The old one finds the row changed and its own name in it, and records on. From `until` on it cuts at every key
+//! 2. The old one finds a later generation in the row, and records on. From `until` on it cuts at every key
 //!    frame and holds back these parts.
 //! 3. The new one keeps nothing before `until`, begins with a key frame, and reports it once it is on disk.
 //! 4. The old one finds that picture among the beginnings of its parts ([`find`]): what is before goes to the archive, what
@@ -18,8 +18,12 @@
 //!
 //! [`Predecessor`]: crate::task::Predecessor
 
+mod handover;
+
+pub use handover::{Handover, Settled};
+
 use crate::id::{Generation, TaskArn};
-use crate::task::{AssignmentRow, FirstPicture};
+use crate::task::{Assignment, AssignmentRow, FirstPicture};
 use jiff::{SignedDuration, Timestamp};
 
 /// Two recorders date the same picture alike but for their way from the gateway and their machines' clocks.
@@ -27,6 +31,8 @@ pub const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_secs(5);
 /// Pictures that do not look alike (one of the two is encoded anew) are taken for the same when they are so near in
 /// time: half of the shortest distance between key frames in use.
 pub const SAME_WITHIN: SignedDuration = SignedDuration::from_millis(500);
+/// A new recorder waits so long for its time to begin; a later one is of a clock that is wrong.
+const KEEPS_FROM_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// How a recorder stands to a channel that it records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +52,13 @@ pub struct Succession {
     pub until: Timestamp,
     /// It has reported.
     pub alive: bool,
-    /// What it began with, once that is on disk.
+    /// What it began with, once that is on disk; unless it was told to end, so that it is no successor for long.
     pub first_picture: Option<FirstPicture>,
 }
 
-/// How `task`, which records the channel in `generation`, stands by the channel's row.
+/// How `task`, which records the channel in `generation`, stands by the channel's row. Whoever had the channel earlier records
+/// on until somebody later does, named or not: of a recorder that was taken for dead by mistake the row may know nothing any
+/// more, and it may be the only one that records.
 pub fn standing(row: Option<&AssignmentRow>, task: &TaskArn, generation: Generation) -> Standing {
     let Some(AssignmentRow {
         assignment,
@@ -66,14 +74,21 @@ pub fn standing(row: Option<&AssignmentRow>, task: &TaskArn, generation: Generat
             Standing::Lost
         };
     }
-    match &assignment.predecessor {
-        Some(old) if old.task == *task && old.generation == generation => Standing::Succeeded(Succession {
-            until: old.until,
-            alive: heartbeat.heartbeat_at.is_some(),
-            first_picture: heartbeat.first_picture,
-        }),
-        Some(_) | None => Standing::Lost,
+    if assignment.generation <= generation {
+        return Standing::Lost;
     }
+    let until = assignment.predecessor.as_ref().map(|old| old.until);
+    Standing::Succeeded(Succession {
+        until: until.unwrap_or(assignment.started_at),
+        alive: heartbeat.heartbeat_at.is_some(),
+        first_picture: heartbeat.first_picture.filter(|_| heartbeat.ends_at.is_none()),
+    })
+}
+
+/// The new recorder of this assignment keeps nothing that arrives before this time: its predecessor has that.
+pub fn keeps_from(assignment: &Assignment, now: Timestamp) -> Option<Timestamp> {
+    let until = assignment.predecessor.as_ref()?.until;
+    Some(until.min(now.saturating_add(KEEPS_FROM_MAX).unwrap_or(now)))
 }
 
 /// Which of the parts begins with the picture that the successor began with; `parts` are the first pictures of the

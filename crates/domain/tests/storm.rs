@@ -5,8 +5,10 @@
 mod storm {
     pub(crate) mod drive;
     pub(crate) mod fleet;
+    pub(crate) mod ledger;
     pub(crate) mod mischief;
     pub(crate) mod recorders;
+    pub(crate) mod recording;
     pub(crate) mod seeds;
     pub(crate) mod verdict;
     pub(crate) mod wakes;
@@ -42,6 +44,14 @@ const BRANCHES: &[&str] = &[
     "TaskHung",
     "NotStarted",
     "OtherKind",
+    "TaskLeaves",
+    "TaskOutdated",
+    "handed over",
+    "hands over without the table",
+    "moved again before it had moved",
+    "predecessor dies",
+    "successor dies before its first picture",
+    "left without a successor",
     "wait",
     "leave",
     "credentials",
@@ -58,6 +68,7 @@ const BRANCHES: &[&str] = &[
     "poison",
     "row deleted by hand",
     "assignment deleted by hand",
+    "deploy",
     "started by hand",
     "ended by hand",
     "memory spoilt",

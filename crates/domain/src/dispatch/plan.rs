@@ -80,6 +80,15 @@ pub struct Placement {
     pub why: Replaced,
 }
 
+impl Placement {
+    /// Whether this recorder has the channel now, until the next one does. It is not given it back: it would have to end its
+    /// recording first.
+    fn comes_from(&self, task: &TaskArn) -> bool {
+        let predecessor = self.assignment.predecessor.as_ref();
+        predecessor.is_some_and(|old| old.task == *task)
+    }
+}
+
 /// Why a channel needs a new assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Replaced {
@@ -164,13 +173,18 @@ fn place(policy: &DispatchPolicy, fleet: &mut Fleet<'_>, needs: Vec<Placement>, 
     }
     let mut launches_left = policy.launches_max;
     for (kind, mut placements) in by_kind {
-        for (task, room) in fleet.room(kind) {
-            let rest = placements.split_off(room.min(placements.len()));
-            if !placements.is_empty() {
-                placements.iter().for_each(|_| fleet.load(&task));
+        for (task, mut room) in fleet.room(kind) {
+            let fits = |placement: &mut Placement| {
+                let fits = room > 0 && !placement.comes_from(&task);
+                room -= usize::from(fits);
+                fits
+            };
+            let given: Vec<Placement> = placements.extract_if(.., fits).collect();
+            if !given.is_empty() {
+                given.iter().for_each(|_| fleet.load(&task));
+                let placements = given;
                 plan.actions.push(Action::Adopt { task, placements });
             }
-            placements = rest;
         }
         for group in placements.chunks(policy.channels_per_task.max(1)) {
             if launches_left == 0 {

@@ -25,6 +25,7 @@ struct State {
     /// The host has no room for another task.
     full: bool,
     bucket: Option<Bucket>,
+    stop_timeout: SignedDuration,
 }
 
 /// The launches that may be made at once, and how soon there is another.
@@ -54,6 +55,8 @@ struct Task {
     ended_at: Option<Timestamp>,
     /// When the host ends it, if it has said so.
     ends_at: Option<Timestamp>,
+    /// Somebody asked it to stop.
+    told: bool,
 }
 
 /// A lagging list shows the world as it was this long ago.
@@ -89,6 +92,7 @@ impl FakeTasks {
             refusing: false,
             full: false,
             bucket: None,
+            stop_timeout: SignedDuration::ZERO,
         };
         Self {
             weather,
@@ -120,6 +124,30 @@ impl FakeTasks {
             refill,
             filled_at,
         });
+    }
+
+    /// From now on a task that is asked to stop is ended only after so long: until then it may end by itself.
+    pub fn set_stop_timeout(&self, timeout: SignedDuration) {
+        self.state().stop_timeout = timeout;
+    }
+
+    /// From now on starts start something else: what runs is outdated.
+    pub fn deploy(&self) {
+        let mut state = self.state();
+        state
+            .tasks
+            .values_mut()
+            .for_each(|task| task.live.outdated = true);
+    }
+
+    /// The tasks that run and were asked to stop.
+    pub fn told_to_end(&self) -> Vec<TaskArn> {
+        let state = self.state();
+        let told = state
+            .tasks
+            .values()
+            .filter(|task| task.told && task.ended_at.is_none());
+        told.map(|task| task.live.arn.clone()).collect()
     }
 
     /// Has no room for another task, as when Fargate or Spot is out of capacity.
@@ -158,6 +186,17 @@ impl FakeTasks {
         let now = state.now;
         if let Some(task) = state.tasks.get_mut(task).filter(|task| task.ended_at.is_none()) {
             task.ended_at = Some(now);
+        }
+    }
+
+    fn stop(&self, task: &TaskArn) {
+        let timeout = self.state().stop_timeout;
+        if timeout.is_zero() {
+            return self.end(task);
+        }
+        self.warn(task, timeout);
+        if let Some(task) = self.state().tasks.get_mut(task) {
+            task.told = true;
         }
     }
 
@@ -218,6 +257,7 @@ impl Tasks for FakeTasks {
                 live,
                 ended_at: None,
                 ends_at: None,
+                told: false,
             };
             state.tasks.insert(arn.clone(), task);
             Ok(arn)
@@ -226,6 +266,6 @@ impl Tasks for FakeTasks {
     }
 
     async fn stop_task(&self, task: &TaskArn, _reason: &str) -> Result<(), PortError> {
-        self.weather.call("stopping a task", || self.end(task)).await
+        self.weather.call("stopping a task", || self.stop(task)).await
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod examples;
+mod handover;
 mod mended;
 mod moves;
 mod properties;

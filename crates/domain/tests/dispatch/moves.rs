@@ -102,6 +102,16 @@ fn a_successor_that_dies_before_its_first_picture_leaves_the_channel_to_its_pred
 }
 
 #[test]
+fn a_channel_is_not_given_back_to_the_recorder_it_moves_away_from() {
+    let mut row = moved("A", "t1", "dead", None);
+    row.assignment.started_at = at(-100);
+    let other = assigned("B", "t1", -600, Some(-5));
+    let rows = [channel("A"), channel("B")];
+    let plan = planned(&packed(2), &rows, &[row, other], &[live("t1", -600)]);
+    insta::assert_snapshot!(plan, @"start Copy for A/1 generation 4 (TaskGone)");
+}
+
+#[test]
 fn a_deploy_moves_a_few_tasks_at_a_time() {
     let names: Vec<String> = (0..20).map(|n| format!("t{n:02}")).collect();
     let rows: Vec<_> = names.iter().map(|name| channel(name)).collect();
@@ -165,10 +175,26 @@ fn a_recorder_stands_to_a_channel_by_its_row() {
     };
     assert_eq!(stands(Some(&row), "new", 3), Standing::Ours);
     assert_eq!(stands(Some(&row), "old", 2), Standing::Succeeded(succession));
-    for (task, generation) in [("new", 2), ("old", 1), ("old", 3), ("other", 3)] {
+    assert_eq!(
+        stands(Some(&row), "older", 1),
+        Standing::Succeeded(succession),
+        "it may be the only one that records"
+    );
+    for (task, generation) in [("new", 2), ("old", 3), ("old", 4), ("other", 3)] {
         assert_eq!(stands(Some(&row), task, generation), Standing::Lost);
     }
     assert_eq!(stands(None, "new", 3), Standing::Lost);
+    let mut leaving = row;
+    leaving.heartbeat.ends_at = Some(at(60));
+    let succession = Succession {
+        first_picture: None,
+        ..succession
+    };
+    assert_eq!(
+        stands(Some(&leaving), "old", 2),
+        Standing::Succeeded(succession),
+        "it will not record for long"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One simulated fleet under one seed.
 
 use super::drive::{drive, mortal};
+use super::ledger::Keeper;
 use super::recorders::{Recorders, Scene};
 use super::seeds::Outcome;
 use super::wakes::{Delivery, Wakes};
@@ -23,6 +24,8 @@ const STEPS_A_MINUTE: u64 = 6;
 const STEPS_STORMY: u64 = 720;
 /// What a channel may take from its first sighting to its recording before it counts as lost.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+/// What a task that is stopped has to end by itself (`StopTimeout` of the template).
+const STOP_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 /// Devices there may be.
 pub(crate) const NAMES: [&str; 12] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L"];
 
@@ -76,6 +79,7 @@ impl Sim {
         let tasks = FakeTasks::new(weather.clone());
         tasks.set_now(now);
         tasks.limit_launches(4, SignedDuration::from_secs(5));
+        tasks.set_stop_timeout(STOP_TIMEOUT);
         let mut random = Random::new(seed ^ 0xC0FFEE);
         let channels_per_task = usize::try_from(1 + random.below(3)).unwrap();
         Self {
@@ -97,6 +101,7 @@ impl Sim {
             dispatch_policy: DispatchPolicy {
                 channels_per_task,
                 launches_max: 3,
+                moving_tasks_max: 2,
                 ..DispatchPolicy::default()
             },
             recorders: Recorders::default(),
@@ -214,13 +219,17 @@ impl Sim {
             let alarming = !self.told_to_end.contains(gone);
             self.wakes.ended(&death, alarming, &mut self.random);
         }
+        for task in self.tasks.inner.told_to_end() {
+            self.recorders.tell_to_leave(&task, self.now);
+            self.told_to_end.insert(task);
+        }
         let scene = Scene {
             tables: &self.tables,
             now: self.now,
-            step: STEP,
             streams: self.streams(true),
             refusing: self.gateway_refusing,
             archive_down: self.archive_down,
+            meddled_with: &self.meddled_with,
         };
         let step = self.recorders.step(&scene, &running);
         let streams = scene.streams;
@@ -234,14 +243,18 @@ impl Sim {
         self.live = running;
     }
 
-    fn measure(&mut self, mut streams: BTreeMap<ChannelKey, String>, recorded: &BTreeSet<ChannelKey>) {
+    fn measure(
+        &mut self,
+        mut streams: BTreeMap<ChannelKey, String>,
+        recorded: &BTreeMap<ChannelKey, BTreeSet<Keeper>>,
+    ) {
         self.recorded += recorded.len() as u64;
         if self.gateway_refusing || self.host_closed {
             streams.clear();
         }
         self.offered_since.retain(|key, _| streams.contains_key(key));
         for key in streams.into_keys() {
-            let is_recorded = recorded.contains(&key);
+            let is_recorded = recorded.contains_key(&key);
             let since = *self.offered_since.entry(key).or_insert(self.now);
             if self.now.duration_since(since) >= PATIENCE {
                 self.offered += 1;
@@ -326,15 +339,6 @@ impl Sim {
             self.reach("batch again", u64::from(again));
         }
         self.assert_generations();
-        let left = self
-            .tasks
-            .inner
-            .truth()
-            .into_iter()
-            .map(|task| task.arn)
-            .collect();
-        let stopped: Vec<_> = self.live.difference(&left).cloned().collect();
-        self.told_to_end.extend(stopped);
     }
 
     fn crash_budget(&mut self) -> Option<u64> {

@@ -117,13 +117,13 @@ impl Sim {
         }
     }
 
-    /// The host says that it will end a task; the recorder ends its recordings at once, or goes on until it must.
+    /// The host says that it will end a task; the recorder hears of it and hands over, or goes on until it must.
     fn warn(&mut self, task: &TaskArn) {
         self.reach("interrupted", 1);
         self.tasks.inner.warn(task, NOTICE);
         self.told_to_end.insert(task.clone());
         if self.random.percent(50) {
-            self.recorders.drain(task);
+            self.recorders.tell_to_leave(task, self.now);
         }
     }
 
@@ -180,6 +180,7 @@ impl Sim {
             3 => self.delete_assignment_by_hand(&key),
             4..=5 => self.start_by_hand(),
             6 => self.end_by_hand(),
+            18 => self.deploy(),
             7..=8 => {
                 let channels_per_task = usize::try_from(1 + self.random.below(4)).unwrap();
                 self.dispatch_policy = DispatchPolicy {
@@ -208,8 +209,12 @@ impl Sim {
     }
 
     fn set_audio(&mut self, key: &ChannelKey) {
+        let audio = match self.random.below(3) {
+            0 => Audio::default(),
+            _ => Audio::Aac,
+        };
         let settings = RecordingSettings {
-            audio: Audio::Aac,
+            audio,
             ..RecordingSettings::default()
         };
         let mut overrides = Overrides::default();
@@ -238,6 +243,12 @@ impl Sim {
             self.meddled_with.insert(key.clone());
             let _ = drive(self.tables.delete_assignment(key, assignment.generation), None);
         }
+    }
+
+    /// Recorders that start from now on are of another build.
+    fn deploy(&mut self) {
+        self.reach("deploy", 1);
+        self.tasks.inner.deploy();
     }
 
     fn start_by_hand(&mut self) {

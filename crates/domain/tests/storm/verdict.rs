@@ -11,10 +11,10 @@ use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of the time that streams were to be had in bad weather, this much is recorded at least, where it is an hour of one
-/// channel or more.
+/// Of the time that streams were to be had in bad weather, this much is recorded at least, where it is two hours of
+/// one channel or more.
 const FLOOR_PERCENT: u64 = 25;
-const OFFERED_MIN: u64 = 360;
+const OFFERED_MIN: u64 = 720;
 /// Steps until all is as it should be once the weather calms: 20 rounds of poll and dispatch.
 const SETTLED_AFTER: u64 = 120;
 /// Steps that it is then watched for.
@@ -181,7 +181,8 @@ impl Sim {
                 .heartbeat
                 .heartbeat_at
                 .is_some_and(|at| self.now.duration_since(at) <= STEP);
-            let records = reports && row.heartbeat.last_error.is_none();
+            let has_pictures = row.heartbeat.first_picture.is_some();
+            let records = reports && has_pictures && row.heartbeat.last_error.is_none();
             if !runs || !records || url.as_ref() != Some(&row.assignment.media_url) {
                 return Some(format!("{row:?}"));
             }
@@ -191,7 +192,7 @@ impl Sim {
             streams.remove(poisoned);
             return (!streams.is_empty()).then(|| format!("nobody records {streams:?}"));
         }
-        let quiet = used == live && self.wakes.are_quiet() && self.recorders.are_spools_empty();
+        let quiet = used == live && self.wakes.are_quiet() && self.recorders.are_settled();
         (!streams.is_empty() || !quiet).then(|| format!("{streams:?} of nobody, {used:?} of {live:?} in use"))
     }
 

@@ -94,7 +94,8 @@ impl Gateway for WatchedGateway {
     }
 }
 
-/// I2: a task is stopped only when no channel that it reports on is assigned to it.
+/// I2: a task is stopped only when no channel that it reports on is assigned to it. M2: nor while a channel moves away
+/// from it that has no picture elsewhere, unless it is silent.
 #[derive(Clone)]
 pub(crate) struct WatchedTasks {
     pub(crate) inner: FakeTasks,
@@ -117,6 +118,16 @@ impl Tasks for WatchedTasks {
             assert!(
                 !(own && recording),
                 "I2: stopped {task}, which records {}",
+                row.assignment.key
+            );
+            let unfinished = row.heartbeat.first_picture.is_none();
+            let predecessor = row
+                .assignment
+                .predecessor
+                .filter(|old| unfinished && old.task == *task);
+            assert!(
+                predecessor.is_none() || reason == "it reports nothing",
+                "M2: stopped {task} although {} has no picture elsewhere: {reason}",
                 row.assignment.key
             );
         }

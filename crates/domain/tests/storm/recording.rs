@@ -1,0 +1,256 @@
+//! One channel as one modelled recorder records it: a picture a step, each a key frame that looks like no other.
+
+use super::drive::drive;
+use super::fleet::STEP;
+use super::ledger::Keeper;
+use super::recorders::{Scene, Step};
+use domain::credentials::{Rejection, reject};
+use domain::succession::{Handover, Settled, Succession, keeps_from};
+use domain::{Assignment, AssignmentRow, ChannelKey, FirstPicture, PictureMark, SegmentKey, TaskArn};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// The length of a segment (the default of the settings).
+const SEGMENT: SignedDuration = SignedDuration::from_secs(30);
+
+/// A successor that begins so much earlier than its time was told that by a clock that is off.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(4);
+
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) assignment: Assignment,
+    connected: bool,
+    /// Nothing before is kept, by the recorder's clock.
+    keeps_from: Option<Timestamp>,
+    open: Option<SegmentKey>,
+    /// End of what is recorded, by the true time.
+    recorded_to: Option<Timestamp>,
+    last_segment_at: Option<Timestamp>,
+    first_picture: Option<FirstPicture>,
+    handover: Option<Heir>,
+}
+
+/// Who has the channel next.
+#[derive(Debug)]
+struct Heir {
+    name: Option<Keeper>,
+    handover: Handover<SegmentKey>,
+    began_with: Option<FirstPicture>,
+    /// The recorder heard of it before the first picture that the heir may keep, and so records that in a part of its own.
+    in_time: bool,
+    until: Timestamp,
+    in_parts: bool,
+}
+
+/// How a recording ended.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    key: ChannelKey,
+    pub(super) keeper: Keeper,
+    pub(super) heir: Option<Keeper>,
+    /// What the heir began with, as far as is known.
+    pub(super) began_with: Option<FirstPicture>,
+    /// It recorded in parts when the heir began, and knows what that one began with.
+    pub(super) in_time: bool,
+    /// The archive's.
+    pub(super) ours: Vec<SegmentKey>,
+    /// Removed, as the heir has it.
+    pub(super) theirs: Vec<SegmentKey>,
+}
+
+impl Settlement {
+    pub(super) fn is_of(&self, key: &ChannelKey, keeper: &Keeper) -> bool {
+        self.key == *key && self.keeper == *keeper
+    }
+
+    /// The heir, if it is known to have begun.
+    pub(super) fn heir_that_began(&self) -> Option<&Keeper> {
+        self.began_with.and(self.heir.as_ref())
+    }
+}
+
+/// What the picture of this moment looks like: to whoever records it the same.
+fn looks(begin: Timestamp, clock_off: SignedDuration) -> FirstPicture {
+    FirstPicture {
+        at: begin + clock_off,
+        mark: PictureMark(begin.as_second().unsigned_abs()),
+    }
+}
+
+fn tick(now: Timestamp) -> Duration {
+    Duration::from_secs(now.as_second().unsigned_abs())
+}
+
+impl Recording {
+    pub(super) fn new(row: AssignmentRow, clock: Timestamp) -> Self {
+        Self {
+            connected: false,
+            keeps_from: keeps_from(&row.assignment, clock),
+            open: None,
+            recorded_to: None,
+            last_segment_at: row.heartbeat.last_segment_at,
+            first_picture: None,
+            handover: None,
+            assignment: row.assignment,
+        }
+    }
+
+    pub(super) fn is_succeeded(&self) -> bool {
+        self.handover.is_some()
+    }
+
+    pub(super) fn succeeds(&self) -> bool {
+        self.assignment.predecessor.is_some()
+    }
+
+    /// Whether pictures are being kept.
+    pub(super) fn is_started(&self) -> bool {
+        self.connected && self.keeps_from.is_none()
+    }
+
+    pub(super) fn first_picture(&self) -> Option<FirstPicture> {
+        self.first_picture
+    }
+
+    pub(super) fn last_segment_at(&self) -> Option<Timestamp> {
+        self.last_segment_at
+    }
+
+    pub(super) fn into_unstored(self) -> Vec<SegmentKey> {
+        let parts = self.handover.map(|heir| heir.handover.settle());
+        let parts = parts.map_or_else(Vec::new, |Settled { ours, theirs }| [ours, theirs].concat());
+        self.open.into_iter().chain(parts).collect()
+    }
+
+    /// The row changed, in the same generation.
+    pub(super) fn tell(&mut self, assignment: &Assignment) {
+        self.connected &= self.assignment.media_url == assignment.media_url;
+        self.assignment = assignment.clone();
+    }
+
+    /// The newest word of a successor.
+    pub(super) fn hand_over(
+        &mut self,
+        succession: Succession,
+        name: Option<Keeper>,
+        now: Timestamp,
+        clock_off: SignedDuration,
+        step: &mut Step,
+    ) {
+        let Some(heir) = &mut self.handover else {
+            self.handover = Some(Heir {
+                name,
+                handover: Handover::new(succession, tick(now)),
+                began_with: succession.first_picture,
+                in_time: now + clock_off <= succession.until,
+                until: succession.until,
+                in_parts: false,
+            });
+            return;
+        };
+        if heir.name != name {
+            step.reached.push("moved again before it had moved");
+        }
+        heir.name = name;
+        heir.began_with = succession.first_picture;
+        heir.handover.learn(succession, tick(now));
+    }
+
+    /// Records one step, or says why not.
+    pub(super) fn turn(
+        &mut self,
+        scene: &Scene<'_>,
+        clock_off: SignedDuration,
+        spool: &mut Vec<SegmentKey>,
+        step: &mut Step,
+    ) -> Option<&'static str> {
+        let key = &self.assignment.key;
+        let there = scene.streams.get(key) == Some(&self.assignment.media_url);
+        if there && !self.connected && scene.refusing {
+            step.reached.push("password rejected");
+            let rejection = Rejection {
+                version: None,
+                since: scene.now,
+                by: format!("the recorder of {key}"),
+                locked_until: None,
+            };
+            let _ = drive(reject(scene.tables, &rejection), None);
+            return Some("the password was rejected");
+        }
+        self.connected = there;
+        if !there {
+            self.cut(clock_off, spool);
+            return Some("no stream");
+        }
+        self.keep(scene.now, clock_off, spool);
+        None
+    }
+
+    /// Keeps the picture of this step, unless it is the predecessor's.
+    fn keep(&mut self, now: Timestamp, clock_off: SignedDuration, spool: &mut Vec<SegmentKey>) {
+        let begin = now - STEP;
+        self.keeps_from = self.keeps_from.filter(|from| begin + clock_off < *from);
+        if self.keeps_from.is_some() {
+            return;
+        }
+        if let Some(heir) = &mut self.handover
+            && heir.handover.begins_parts(now + clock_off)
+        {
+            heir.in_parts = true;
+            self.cut(clock_off, spool);
+        }
+        self.first_picture.get_or_insert(looks(begin, clock_off));
+        let (key, generation) = (&self.assignment.key, self.assignment.generation);
+        let open = self
+            .open
+            .get_or_insert_with(|| SegmentKey::new(key.clone(), begin, SignedDuration::ZERO, generation));
+        open.duration += STEP;
+        self.recorded_to = Some(now);
+        if open.duration >= SEGMENT || self.handover.as_ref().is_some_and(|heir| heir.in_parts) {
+            self.cut(clock_off, spool);
+        }
+    }
+
+    /// Closes the open segment.
+    fn cut(&mut self, clock_off: SignedDuration, spool: &mut Vec<SegmentKey>) {
+        let Some(segment) = self.open.take() else { return };
+        self.last_segment_at = Some(segment.end());
+        let first = looks(segment.start, clock_off);
+        match &mut self.handover {
+            Some(heir) => spool.extend(heir.handover.hold(first, segment)),
+            None => spool.push(segment),
+        }
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp, clock_off: SignedDuration) -> bool {
+        let recorded_to = self.recorded_to.map(|to| to + clock_off);
+        self.handover
+            .as_ref()
+            .is_some_and(|heir| heir.handover.is_over(self.is_started(), recorded_to, tick(now)))
+    }
+
+    /// Ends, and tells apart whose everything is that it held back.
+    pub(super) fn settle(mut self, task: &TaskArn, clock_off: SignedDuration) -> Settlement {
+        let mut ours = Vec::new();
+        self.cut(clock_off, &mut ours);
+        let mut settlement = Settlement {
+            key: self.assignment.key.clone(),
+            keeper: Keeper::new(task, self.assignment.generation),
+            heir: None,
+            began_with: None,
+            in_time: false,
+            ours,
+            theirs: Vec::new(),
+        };
+        if let Some(heir) = self.handover {
+            settlement.heir = heir.name;
+            let as_told = |first: FirstPicture| first.at >= heir.until - CLOCKS_APART;
+            settlement.in_time = heir.in_time && heir.began_with.is_some_and(as_told);
+            settlement.began_with = heir.began_with;
+            let Settled { ours, theirs } = heir.handover.settle();
+            settlement.ours.extend(ours);
+            settlement.theirs = theirs;
+        }
+        settlement
+    }
+}

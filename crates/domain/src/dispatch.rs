@@ -9,6 +9,7 @@ mod fleet;
 mod launch;
 mod plan;
 mod policy;
+mod repack;
 mod rounds;
 mod run;
 

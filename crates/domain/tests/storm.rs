@@ -46,6 +46,7 @@ const BRANCHES: &[&str] = &[
     "OtherKind",
     "TaskLeaves",
     "TaskOutdated",
+    "TaskSparse",
     "handed over",
     "hands over without the table",
     "moved again before it had moved",

@@ -2,8 +2,9 @@
 
 use super::plan::{Action, Observed, Placement, Replaced};
 use super::policy::DispatchPolicy;
+use super::repack::{Berth, to_empty};
 use crate::channel::ChannelRow;
-use crate::id::TaskArn;
+use crate::id::{ChannelKey, TaskArn};
 use crate::task::{Assignment, AssignmentRow, LiveTask, Predecessor, TaskKind};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub(super) struct Fleet<'a> {
     moving: BTreeSet<&'a TaskArn>,
     /// Recorders that a channel moves away from, and that record it until the new one does.
     held: BTreeSet<TaskArn>,
+    /// Emptied now, as others have room for all of their channels.
+    emptied: BTreeSet<TaskArn>,
     load: BTreeMap<TaskArn, usize>,
 }
 
@@ -53,6 +56,7 @@ impl<'a> Fleet<'a> {
             moving: moving(policy, &live, &held),
             live,
             held,
+            emptied: BTreeSet::new(),
             load: BTreeMap::new(),
         }
     }
@@ -111,7 +115,11 @@ impl<'a> Fleet<'a> {
         let proven = is_proven(self.policy, before);
         match why {
             Replaced::NotStarted => assignment.attempts,
-            Replaced::First | Replaced::OtherKind | Replaced::TaskLeaves | Replaced::TaskOutdated => 0,
+            Replaced::First
+            | Replaced::OtherKind
+            | Replaced::TaskLeaves
+            | Replaced::TaskOutdated
+            | Replaced::TaskSparse => 0,
             Replaced::TaskGone | Replaced::TaskHung if proven => 0,
             Replaced::TaskGone | Replaced::TaskHung => assignment.attempts.saturating_add(1),
         }
@@ -155,7 +163,7 @@ impl<'a> Fleet<'a> {
                 SignedDuration::ZERO
             }
             Replaced::TaskLeaves => LEAVING_NOTICE,
-            Replaced::OtherKind | Replaced::TaskOutdated => self.policy.move_notice,
+            Replaced::OtherKind | Replaced::TaskOutdated | Replaced::TaskSparse => self.policy.move_notice,
         };
         Some(Predecessor {
             task: before.assignment.task.clone()?,
@@ -169,19 +177,88 @@ impl<'a> Fleet<'a> {
         let mut tasks: Vec<(TaskArn, usize)> = self
             .live
             .values()
-            .filter(|task| task.kind == kind && !task.outdated)
-            .filter(|task| !self.hung.contains(&task.arn) && !self.leaving.contains(&task.arn))
-            .map(|task| {
-                let load = self.load.get(&task.arn).copied().unwrap_or(0);
-                (
-                    task.arn.clone(),
-                    self.policy.channels_per_task.saturating_sub(load),
-                )
-            })
+            .filter(|task| task.kind == kind && self.stays(task))
+            .map(|task| (task.arn.clone(), self.room_of(&task.arn)))
             .filter(|(_, room)| *room > 0)
             .collect();
         tasks.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
         tasks
+    }
+
+    fn room_of(&self, task: &TaskArn) -> usize {
+        let load = self.load.get(task).copied().unwrap_or(0);
+        self.policy.channels_per_task.saturating_sub(load)
+    }
+
+    /// Whether a recorder may be given channels: it works, and is not on its way out.
+    fn stays(&self, task: &LiveTask) -> bool {
+        let hands_all_over = self.held.contains(&task.arn) && !self.load.contains_key(&task.arn);
+        !task.outdated
+            && !hands_all_over
+            && !self.hung.contains(&task.arn)
+            && !self.leaving.contains(&task.arn)
+            && !self.emptied.contains(&task.arn)
+    }
+
+    /// Where all is calm: the channels of recorders that are emptier than need be, to be given to others. See
+    /// [`super::repack`].
+    pub(super) fn repack(
+        &mut self,
+        rows: &[ChannelRow],
+        assigned: &BTreeMap<&ChannelKey, &AssignmentRow>,
+    ) -> Vec<Placement> {
+        let mut crews: BTreeMap<&TaskArn, Vec<(&ChannelRow, &AssignmentRow)>> = BTreeMap::new();
+        for row in rows {
+            let before = assigned.get(&row.key).copied();
+            if let Some((before, task)) =
+                before.and_then(|before| Some((before, before.assignment.task.as_ref()?)))
+            {
+                crews.entry(task).or_default().push((row, before));
+            }
+        }
+        let berths = crews.iter().filter_map(|(task, crew)| self.berth(task, crew));
+        let under_way = self.live.keys().filter(|task| self.held.contains(**task)).count();
+        let more = self.policy.moving_tasks_max.saturating_sub(under_way);
+        self.emptied = to_empty(berths.collect(), more);
+        let mut placements = Vec::new();
+        for task in &self.emptied {
+            self.load.remove(task);
+            for (row, before) in crews.remove(task).unwrap_or_default() {
+                placements.push(self.placement(row, Some(before), 0, Replaced::TaskSparse));
+            }
+        }
+        placements
+            .iter()
+            .for_each(|placement| self.hold(&placement.assignment));
+        placements
+    }
+
+    /// The recorder of these channels as repacking sees it, if it and all of them are well.
+    fn berth(&self, task: &TaskArn, crew: &[(&ChannelRow, &AssignmentRow)]) -> Option<Berth> {
+        let live = self.live.get(task)?;
+        let age = |at: Timestamp| self.now.duration_since(at);
+        let is_well = |row: &AssignmentRow| {
+            let fresh = |at| age(at) < self.policy.heartbeat_stale;
+            let proven = row.assignment.attempts == 0 || is_proven(self.policy, row);
+            proven && row.heartbeat.heartbeat_at.is_some_and(fresh)
+        };
+        if !self.stays(live) || self.held.contains(task) || !crew.iter().all(|(_, row)| is_well(row)) {
+            return None;
+        }
+        let begins = crew.iter().map(|(_, row)| row.assignment.started_at);
+        let mut channels = BTreeMap::new();
+        for (row, _) in crew {
+            *channels.entry(TaskKind::for_settings(&row.settings)).or_default() += 1;
+        }
+        Some(Berth {
+            task: task.clone(),
+            kind: live.kind,
+            channels,
+            room: self.room_of(task),
+            settled: begins
+                .chain([live.started_at])
+                .all(|at| age(at) >= self.policy.repack_after),
+        })
     }
 
     pub(super) fn stops(&self) -> Vec<Action> {

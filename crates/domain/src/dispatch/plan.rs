@@ -106,13 +106,15 @@ pub enum Replaced {
     TaskLeaves,
     /// Its task is not what would be started now.
     TaskOutdated,
+    /// Its task is emptier than need be: all of its channels fit into others.
+    TaskSparse,
 }
 
 impl Replaced {
     /// Whether the channel is recorded all the same, until its new recorder has a picture.
     pub fn is_move(self) -> bool {
         match self {
-            Self::OtherKind | Self::TaskLeaves | Self::TaskOutdated => true,
+            Self::OtherKind | Self::TaskLeaves | Self::TaskOutdated | Self::TaskSparse => true,
             Self::First | Self::NotStarted | Self::TaskGone | Self::TaskHung => false,
         }
     }
@@ -143,6 +145,9 @@ pub fn plan(policy: &DispatchPolicy, observed: &Observed<'_>, now: Timestamp) ->
             }
             Decision::Wait(until) => _ = plan.waiting.insert(row.key.clone(), until),
         }
+    }
+    if needs.is_empty() && plan == Plan::default() {
+        needs = fleet.repack(observed.rows, &assigned);
     }
     place(policy, &mut fleet, needs, &mut plan);
     plan.actions.extend(fleet.stops());

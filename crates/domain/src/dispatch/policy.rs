@@ -23,8 +23,11 @@ pub struct DispatchPolicy {
     /// From the decision to move a channel to the first picture its new recorder keeps: longer than a recorder's
     /// `PullInterval`, so that the old one knows by then.
     pub move_notice: SignedDuration,
-    /// Tasks whose channels are moved at once because they are outdated: the gateway serves these channels twice.
+    /// Tasks whose channels are moved at once because they are outdated or sparse: the gateway serves these channels twice.
     pub moving_tasks_max: usize,
+    /// A task is emptied into others only when it and all of its channels have been where they are for so long: a fleet that
+    /// changes every few minutes is left alone.
+    pub repack_after: SignedDuration,
     /// Wait before the second unhealthy assignment in a row; doubles with every further one.
     pub backoff_min: SignedDuration,
     /// The wait never exceeds this.
@@ -42,6 +45,7 @@ impl Default for DispatchPolicy {
             healthy_after: SignedDuration::from_secs(60),
             move_notice: SignedDuration::from_secs(15),
             moving_tasks_max: 5,
+            repack_after: SignedDuration::from_mins(10),
             backoff_min: SignedDuration::from_secs(10),
             backoff_max: SignedDuration::from_mins(5),
         }

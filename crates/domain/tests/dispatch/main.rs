@@ -6,6 +6,7 @@ mod handover;
 mod mended;
 mod moves;
 mod properties;
+mod repack;
 mod rounds;
 mod thousand;
 

@@ -102,6 +102,7 @@ impl Sim {
                 channels_per_task,
                 launches_max: 3,
                 moving_tasks_max: 2,
+                repack_after: SignedDuration::from_mins(3),
                 ..DispatchPolicy::default()
             },
             recorders: Recorders::default(),

@@ -6,7 +6,9 @@ use domain::coverage::{State, coverage, recorded_time};
 use domain::dispatch::{self, Action};
 use domain::poll::lookups;
 use domain::settings::Overrides;
-use domain::{Assignment, ChannelKey, ChannelRow, DeviceState, SegmentKey, Severity};
+use domain::{
+    Assignment, ChannelKey, ChannelRow, DeviceState, LiveTask, SegmentKey, Severity, TaskArn, TaskKind,
+};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,6 +167,9 @@ impl Sim {
         if tasks.iter().any(|task| task.stopping) {
             return Some("a task is about to end".into());
         }
+        if let Some(sparse) = self.sparse(&tasks).filter(|_| but.is_none()) {
+            return Some(format!("{sparse} is emptier than need be"));
+        }
         let live: BTreeSet<_> = tasks.into_iter().map(|task| task.arn).collect();
         let mut used = BTreeSet::new();
         for row in self.tables.assignments() {
@@ -194,6 +199,27 @@ impl Sim {
         }
         let quiet = used == live && self.wakes.are_quiet() && self.recorders.are_settled();
         (!streams.is_empty() || !quiet).then(|| format!("{streams:?} of nobody, {used:?} of {live:?} in use"))
+    }
+
+    /// A task all of whose channels fit into the room of others of its build.
+    fn sparse(&self, tasks: &[LiveTask]) -> Option<TaskArn> {
+        let mut crews: BTreeMap<TaskArn, Vec<Assignment>> = BTreeMap::new();
+        for assignment in self.tables.assignments().into_iter().map(|row| row.assignment) {
+            if let Some(task) = assignment.task.clone() {
+                crews.entry(task).or_default().push(assignment);
+            }
+        }
+        let load = |task: &LiveTask| crews.get(&task.arn).map_or(0, Vec::len);
+        let room = |task: &LiveTask| self.dispatch_policy.channels_per_task.saturating_sub(load(task));
+        let fits = |task: &&LiveTask| {
+            let others = tasks
+                .iter()
+                .filter(|other| other.kind == task.kind && other.arn != task.arn);
+            let mut crew = crews.get(&task.arn).into_iter().flatten();
+            crew.all(|assignment| TaskKind::for_settings(&assignment.settings) == task.kind)
+                && load(task) <= others.map(room).sum()
+        };
+        tasks.iter().find(fits).map(|task| task.arn.clone())
     }
 
     /// A channel, but this one, that is not yet recorded with the settings it was given.

@@ -18,9 +18,10 @@ use super::{BLOCKING_THREADS_MAX, Host, password};
 use crate::LogAlerts;
 use crate::backfill::{Fetcher, Player, log_round};
 use anyhow::{Context, bail};
+use aws::SdkConfig;
 use aws::dynamodb::{TableNames, Tables};
 use aws::s3::{Location, S3Archive};
-use domain::backfill::{BackfillPolicy, Ports, Report, backfill};
+use domain::backfill::{BackfillPolicy, Ports, Report, backfill, cut_off};
 use domain::credentials::{self, Rejection};
 use domain::recover::Role;
 use isapi::{Client, Fingerprint, StreamHost, Tls};
@@ -69,7 +70,7 @@ pub struct Args {
     pub backfill_playbacks: NonZeroUsize,
 }
 
-/// Fills what can be filled now. SIGTERM or SIGINT ends it at once; until its lease is over nobody else begins.
+/// Fills what can be filled now. SIGTERM or SIGINT ends it at once, and shortens its lease to what a store may take.
 ///
 /// # Errors
 /// It could not begin, or the last round failed as a whole. What a single device did not give is in the log, and people
@@ -87,27 +88,36 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let sdk = aws::config_from_env().await;
+    let table = Tables::new(&sdk, args.state.clone());
+    let (holder, policy) = (args.host.own_name().await?.to_string(), policy(&args));
     tokio::select! {
-        ended = rounds(args) => return ended,
+        ended = rounds(&args, &policy, &sdk, &table, &holder) => return ended,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("ended by a signal; what was not stored yet is played again");
-    Ok(())
+    cut_off(&policy, &table, &holder, Timestamp::now())
+        .await
+        .context("shortening the lease")
 }
 
-async fn rounds(args: Args) -> anyhow::Result<()> {
-    let sdk = aws::config_from_env().await;
-    let table = Tables::new(&sdk, args.state.clone());
-    let archive = S3Archive::at(&sdk, &args.archive);
+async fn rounds(
+    args: &Args,
+    policy: &BackfillPolicy,
+    sdk: &SdkConfig,
+    table: &Tables,
+    holder: &str,
+) -> anyhow::Result<()> {
+    let archive = S3Archive::at(sdk, &args.archive);
     let alerts = Outlet::new(LogAlerts, args.host.alerts_topic.as_deref()).await;
-    let (holder, password) = (args.host.own_name().await?.to_string(), password()?);
-    let gateway = gateway(&args, &table, password.clone()).await?;
+    let password = password()?;
+    let gateway = gateway(args, table, password.clone()).await?;
     let player = Player::new(&args.host.gateway_username, password);
-    let (policy, began) = (policy(&args), Timestamp::now());
+    let began = Timestamp::now();
     tracing::info!(task = holder, "backfill starts");
     loop {
-        may_be_tried(&table).await?;
+        may_be_tried(table).await?;
         let fetch = Fetcher::open(&args.host.spool, SPOOL, &player, &archive)
             .await
             .context("opening the spool")?;
@@ -115,12 +125,12 @@ async fn rounds(args: Args) -> anyhow::Result<()> {
             footage: &gateway,
             fetch: &fetch,
             archive: &archive,
-            table: &table,
+            table,
             alerts: &alerts,
         };
-        let report = backfill(&policy, &ports, &holder, Timestamp::now).await;
+        let report = backfill(policy, &ports, holder, Timestamp::now).await;
         log_round(&report);
-        remember_refusal(&gateway, &table, &holder).await?;
+        remember_refusal(&gateway, table, holder).await?;
         if let Some(why) = &report.failure {
             bail!("holes are not filled: {why}");
         }

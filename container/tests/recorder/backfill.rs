@@ -7,7 +7,7 @@ use crate::bed::{eventually, far_future};
 use crate::cloud::Cloud;
 use crate::footage::footage;
 use crate::process::{Process, ends, terminate};
-use domain::backfill::MEMORY;
+use domain::backfill::{BackfillPolicy, MEMORY};
 use domain::credentials::{self, Rejection};
 use domain::ports::{Archive, ChannelsTable, ControlTable, GapsTable, Gateway, Put, TasksTable};
 use domain::{
@@ -104,15 +104,19 @@ impl Stack {
         command
     }
 
-    /// Runs a backfill to its end: whether all went well, and its log.
-    async fn backfill(&self, password: &str) -> (bool, String) {
+    fn begin_backfill(&self, password: &str) -> Process {
         let mut command = self.program(BACKFILL, "backfill.log");
         command
             .arg("backfill")
             .env("MILLRACE_GATEWAY_ENDPOINT", self.simulator.api_url())
             .env("MILLRACE_GATEWAY_PASSWORD", password)
             .env("MILLRACE_BACKFILL_AFTER", "2s");
-        let status = ends(Process(command.spawn().unwrap())).await;
+        Process(command.spawn().unwrap())
+    }
+
+    /// Runs a backfill to its end: whether all went well, and its log.
+    async fn backfill(&self, password: &str) -> (bool, String) {
+        let status = ends(self.begin_backfill(password)).await;
         let log = std::fs::read_to_string(self.dir.path().join("backfill.log")).unwrap();
         assert!(!log.contains(password), "the password is in the log: {log}");
         (status.success(), log)
@@ -174,6 +178,17 @@ impl Stack {
         assert_eq!(put.await.unwrap(), Put::Written);
     }
 
+    async fn ends_when_told_and_shortens_its_lease(&self) {
+        let backfill = self.begin_backfill(self.simulator.password());
+        eventually("footage is asked for", async || self.searches() > 0).await;
+        terminate(&backfill);
+        assert!(ends(backfill).await.success());
+        let memory = self.cloud.tables.get_control(MEMORY).await.unwrap().unwrap();
+        let until: Timestamp = memory.value["lease"]["until"].as_str().unwrap().parse().unwrap();
+        let reserve = BackfillPolicy::default().lease_reserve;
+        assert!(until <= Timestamp::now() + reserve, "{memory:?}");
+    }
+
     fn searches(&self) -> u64 {
         self.simulator.requests().of(SEARCH)
     }
@@ -191,6 +206,7 @@ async fn a_task_of_its_own_fills_a_hole_with_each_frame_once_unless_another_is_a
     assert_eq!(stack.searches(), 0, "the other has the lease");
 
     stack.another_works(false).await;
+    stack.ends_when_told_and_shortens_its_lease().await;
     let (well, log) = stack.backfill(stack.simulator.password()).await;
     assert!(well && log.contains("backfilled"), "{log}");
     let (all, downloads) = (stack.segments().await, stack.dir.path().join("downloads"));

@@ -24,5 +24,5 @@ pub use memory::{Fate, MEMORY, Memory, Settled};
 pub use missing::{Known, Missing, is_fillable, missing};
 pub use plan::{Look, Piece, Plan, admits, plan};
 pub use policy::BackfillPolicy;
-pub use run::{Report, backfill, survey};
+pub use run::{Report, backfill, cut_off, survey};
 pub use work::Ports;

@@ -7,8 +7,8 @@ mod storm {
 }
 
 use domain::backfill::{
-    BackfillPolicy, Fate, Known, MEMORY, Memory, Ports, Report, admits, backfill, is_fillable, missing,
-    survey,
+    BackfillPolicy, Fate, Known, MEMORY, Memory, Ports, Report, admits, backfill, cut_off, is_fillable,
+    missing, survey,
 };
 use domain::fakes::{FakeAlerts, FakeArchive, FakeFetch, FakeFootage, FakeTables, Random, Weather, rows};
 use domain::ports::{ChannelsTable, ControlTable, Fetch, GapsTable, Put};
@@ -295,6 +295,32 @@ fn while_another_worker_has_the_lease_nothing_is_fetched() {
     let held = block_on(world.round(&world.worker(), "b"));
     assert!(held.held.is_some(), "{held:?}");
     world.pass(BackfillPolicy::default().lease.as_secs());
+    let report = block_on(world.round(&world.worker(), "b"));
+    assert_eq!(report.stored, 1, "{report:?}");
+    world.check(&key);
+}
+
+#[test]
+fn a_worker_that_was_told_to_end_holds_others_up_no_longer_than_its_last_store_may_take() {
+    let world = World::new(1);
+    let (key, policy) = (channel(1, 1), BackfillPolicy::default());
+    world.want(&key, true);
+    world.lose(&key, 50_000, 50_020, GapCause::Network);
+    world.footage.record(&key, at(40_000)..at(60_000));
+    crash_in_the_middle(&world);
+    for (holder, waits) in [
+        ("b", policy.lease.as_secs()),
+        ("a", policy.lease_reserve.as_secs()),
+    ] {
+        let before = world.now();
+        block_on(cut_off(&policy, &world.tables, holder, before)).unwrap();
+        let held = block_on(world.round(&world.worker(), "b")).held.unwrap();
+        assert!(
+            held.contains(&(before + SignedDuration::from_secs(waits)).to_string()),
+            "{held}"
+        );
+    }
+    world.pass(policy.lease_reserve.as_secs());
     let report = block_on(world.round(&world.worker(), "b"));
     assert_eq!(report.stored, 1, "{report:?}");
     world.check(&key);

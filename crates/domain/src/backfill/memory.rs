@@ -77,6 +77,13 @@ impl Memory {
         Ok(())
     }
 
+    /// The lease is over by `until`, if it is this one's.
+    pub(super) fn shorten_lease(&mut self, holder: &str, until: Timestamp) {
+        if let Some(lease) = self.lease.as_mut().filter(|lease| lease.holder == holder) {
+            lease.until = lease.until.min(until);
+        }
+    }
+
     /// Gives the lease back.
     pub(super) fn end_lease(&mut self) {
         self.lease = None;

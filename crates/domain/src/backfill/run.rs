@@ -123,6 +123,29 @@ where
     report
 }
 
+/// Shortens the lease of a worker whose round was cut off, for example by a signal, so that nobody has to wait for its
+/// end. It is not given back at once: a store that was under way may still be carried out, for as long as
+/// [`BackfillPolicy::lease_reserve`].
+///
+/// # Errors
+/// The memory cannot be read or written; the lease then lasts as long as it was taken for.
+pub async fn cut_off<T: ControlTable>(
+    policy: &BackfillPolicy,
+    table: &T,
+    holder: &str,
+    now: Timestamp,
+) -> Result<(), PortError> {
+    let mut memory = Stored::<Memory>::load(table, MEMORY).await?;
+    let until = now.saturating_add(policy.lease_reserve);
+    memory
+        .value
+        .shorten_lease(holder, until.unwrap_or(Timestamp::MAX));
+    match memory.save(table).await? {
+        // Who was faster than us has a lease of its own.
+        Put::Written | Put::Stale => Ok(()),
+    }
+}
+
 /// Looks at every channel that is to be filled, and plans. A channel that cannot be looked at is left out.
 async fn observe<A, T>(
     policy: &BackfillPolicy,

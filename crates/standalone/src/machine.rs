@@ -6,6 +6,7 @@ use crate::backfill::Backfill;
 use crate::config::Config;
 use crate::events;
 use crate::gateway;
+use crate::previews::{self, Previews};
 use crate::processes::Processes;
 use anyhow::Context;
 use domain::ChannelKey;
@@ -149,6 +150,26 @@ impl Machine {
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "the archive cannot be kept"),
             }
             sleep(self.config.keep_interval).await;
+        }
+    }
+
+    /// Takes the pictures of episodes, for ever; `told` hears how many. Without `ffmpeg` it only waits.
+    pub(crate) async fn preview_for_ever(&self, told: impl Fn(usize)) {
+        if !previews::can_be_taken().await {
+            tracing::info!("episodes get no pictures: there is no ffmpeg");
+            return std::future::pending().await;
+        }
+        let mut previews = Previews::new(&self.config.data);
+        loop {
+            let round = async {
+                let archive = AnyArchive::open(&self.config.archive).await?;
+                previews.round(&archive, &self.table, Timestamp::now()).await
+            };
+            match round.await {
+                Ok(taken) => told(taken),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "no pictures of episodes"),
+            }
+            sleep(previews::EVERY).await;
         }
     }
 

@@ -13,6 +13,8 @@ mod gateway;
 mod instance;
 mod machine;
 mod playlist;
+mod preview;
+mod previews;
 mod processes;
 mod restores;
 mod show;

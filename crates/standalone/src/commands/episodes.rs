@@ -1,13 +1,12 @@
 //! `millrace episodes`: what is kept longer than its retention.
 
-mod preview;
-
 use super::segments::when;
 use crate::archive::history;
+use crate::preview;
 use crate::show;
 use crate::source::{Source, SourceArgs};
 use crate::tables::AnyTables;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use domain::coverage::recorded_time;
 use domain::episode::{self, EditError, EpisodeOrigin, Made};
 use domain::ports::{ChannelsTable, EpisodesTable};
@@ -161,10 +160,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Action::End { place, start, at } => changed(episode::end(table, &place.key(), start, at).await),
         Action::Preview { place, start, output } => {
             let row = episode::find(table, &place.key(), start).await?;
+            ensure!(!output.exists(), "{} is there already", output.display());
             let archive = source.archive().await?;
-            let taken = preview::write(&archive, &row, Timestamp::now(), &output).await?;
-            let Some(taken) = taken else { return Ok(()) };
-            changed(episode::set_preview(table, &row.key, start, taken).await)
+            if let Some(jpeg) = preview::stored(&archive, &row).await? {
+                return preview::save(&output, &jpeg);
+            }
+            let picture = preview::take(&archive, &row, Timestamp::now()).await?;
+            picture.store(&archive, table, &row, &output).await
         }
         Action::Delete { place, start } => changed(episode::delete(table, &place.key(), start).await),
     }

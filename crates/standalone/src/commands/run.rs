@@ -25,6 +25,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         () = machine.dispatch_for_ever(log_dispatch) => {}
         () = machine.follow_events_for_ever() => {}
         () = machine.keep_for_ever(log_keep) => {}
+        () = machine.preview_for_ever(log_previews) => {}
         () = machine.measure_for_ever(log_hour) => {}
         () = machine.backfill_for_ever(log_round) => {}
         _ = terminate.recv() => {}
@@ -136,6 +137,12 @@ fn log_hour(report: &HourReport) {
     } else if let Some(percent) = percent {
         let channels = report.channels.len();
         tracing::info!(%from, percent, channels, below, failed = ?report.failed, "an hour of coverage");
+    }
+}
+
+fn log_previews(taken: usize) {
+    if taken > 0 {
+        tracing::info!(taken, "episodes have their pictures");
     }
 }
 

@@ -124,6 +124,24 @@ async fn a_camera_that_comes_is_recorded_at_once_its_alarm_is_kept_and_it_plays_
         "{manifest:#}"
     );
     rules(&rig, &segments).await;
+    gets_a_picture_unasked(&mut rig).await;
+}
+
+/// The alarm's episode, of which nobody asked for a picture, has one soon after `millrace run` has started.
+async fn gets_a_picture_unasked(rig: &mut Rig) {
+    let shown = async |rig: &Rig| json(rig, &["episodes", "list", "--json"]).await[0]["preview"].clone();
+    assert_eq!(shown(rig).await, Value::Null);
+    rig.run();
+    let patience = Duration::from_secs(30);
+    rig.wait_until("the alarm has its picture", patience, async || {
+        shown(rig).await.is_string()
+    })
+    .await;
+    rig.stop().await;
+    let file = rig.archive().join(shown(rig).await.as_str().unwrap());
+    let frames = frames::read(&file).unwrap();
+    assert!(frames.len() == 1 && frames[0].index.is_some(), "{frames:?}");
+    assert!(!rig.data().join("preview.jpg").exists());
 }
 
 /// Cuts the stream of device A; it is recorded again when this returns.

@@ -7,57 +7,86 @@ use crate::archive::AnyArchive;
 use crate::commands::export::sha256;
 use crate::restores;
 use anyhow::{Context, bail, ensure};
-use domain::ports::{Archive, ArchiveRead, PortError, StoredSegment};
+use domain::episode;
+use domain::ports::{Archive, ArchiveRead, EpisodesTable, PortError, StoredSegment};
 use domain::segment::still_key;
 use domain::{Episode, ObjectKey, Origin, SegmentMeta};
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Finding one frame of a segment takes a second or two.
+const FFMPEG_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// No segment or picture of ours is larger.
 const BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// Writes the picture to `file`. Answers its key when the episode's row does not have it yet.
-pub(super) async fn write(
-    archive: &AnyArchive,
-    episode: &Episode,
-    now: Timestamp,
-    file: &Path,
-) -> anyhow::Result<Option<ObjectKey>> {
-    ensure!(!file.exists(), "{} is there already", file.display());
-    if let Some(key) = &episode.preview {
-        match archive.read(key, 0..BYTES_MAX).await {
-            Ok(picture) => {
-                save(file, &picture)?;
-                return Ok(None);
-            }
-            // It was deleted by hand: it is taken anew.
-            Err(PortError::Refused { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// A picture that was taken, and where it belongs.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) jpeg: Vec<u8>,
+    key: ObjectKey,
+    meta: SegmentMeta,
+}
+
+/// The picture that the episode has; `None` where it has none, or somebody deleted it by hand.
+pub(crate) async fn stored(archive: &AnyArchive, episode: &Episode) -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(key) = &episode.preview else {
+        return Ok(None);
+    };
+    match archive.read(key, 0..BYTES_MAX).await {
+        Ok(jpeg) => Ok(Some(jpeg)),
+        Err(PortError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Takes a picture from what the archive has of the episode.
+///
+/// # Errors
+/// It has nothing of it that can be read now, or `ffmpeg` makes no picture of it.
+pub(crate) async fn take(archive: &AnyArchive, episode: &Episode, now: Timestamp) -> anyhow::Result<Picture> {
     let segment = first_segment(archive, episode, now).await?;
     let taken_at = episode.start.max(segment.key.start);
     let video = archive.read(&segment.key.object_key(), 0..BYTES_MAX).await?;
-    let picture = frame_at(video, taken_at.duration_since(segment.key.start)).await?;
-    save(file, &picture)?;
-    let key = still_key(&episode.key, taken_at, segment.key.generation);
-    let meta = SegmentMeta {
-        captured_at: taken_at,
-        codecs: "jpeg".to_owned(),
-        sha256: sha256(&picture),
-        origin: Origin::Live,
-        clock_drift_ms: 0,
-        note: Some("preview of an episode".to_owned()),
-    };
-    archive.put(&key, file, &meta).await?;
-    Ok(Some(key))
+    let jpeg = frame_at(video, taken_at.duration_since(segment.key.start)).await?;
+    Ok(Picture {
+        key: still_key(&episode.key, taken_at, segment.key.generation),
+        meta: SegmentMeta {
+            captured_at: taken_at,
+            codecs: "jpeg".to_owned(),
+            sha256: sha256(&jpeg),
+            origin: Origin::Live,
+            clock_drift_ms: 0,
+            note: Some("preview of an episode".to_owned()),
+        },
+        jpeg,
+    })
 }
 
-fn save(file: &Path, picture: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(file, picture).with_context(|| format!("writing {}", file.display()))
+impl Picture {
+    /// Writes it to `file`, from there to the archive, and its key to the episode's row.
+    pub(crate) async fn store(
+        self,
+        archive: &AnyArchive,
+        table: &impl EpisodesTable,
+        episode: &Episode,
+        file: &Path,
+    ) -> anyhow::Result<()> {
+        save(file, &self.jpeg)?;
+        archive.put(&self.key, file, &self.meta).await?;
+        episode::set_preview(table, &episode.key, episode.start, self.key).await?;
+        Ok(())
+    }
+}
+
+/// Writes a picture to a file.
+pub(crate) fn save(file: &Path, jpeg: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(file, jpeg).with_context(|| format!("writing {}", file.display()))
 }
 
 async fn first_segment(
@@ -110,8 +139,11 @@ async fn frame_at(video: Vec<u8>, offset: SignedDuration) -> anyhow::Result<Vec<
         // It has what it wants before the segment's end, and closes its input.
         _ = input.write_all(&video).await;
     };
-    let ((), output) = tokio::join!(feed, ffmpeg.wait_with_output());
-    let output = output.context("waiting for ffmpeg")?;
+    let ended = async { tokio::join!(feed, ffmpeg.wait_with_output()).1 };
+    let output = timeout(FFMPEG_TIME_MAX, ended).await;
+    let output = output
+        .context("ffmpeg takes too long")?
+        .context("waiting for ffmpeg")?;
     if !output.status.success() || output.stdout.is_empty() {
         bail!(
             "ffmpeg made no picture: {}",

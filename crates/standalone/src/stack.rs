@@ -68,3 +68,31 @@ impl Stack {
             .with_context(|| format!("reading `{days}`, the stack's `{RETENTION_PARAMETER}`"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use template::Template;
+
+    #[test]
+    fn the_template_says_what_is_looked_for_in_a_stack_by_these_names() {
+        let template = Template::of_this_workspace().unwrap();
+        let outputs = template.section("Outputs");
+        for always in [TABLES_OUTPUT, BUCKET_OUTPUT] {
+            assert!(outputs[always]["Condition"].is_null(), "{always}");
+        }
+        assert_eq!(outputs[OWN_GATEWAY_OUTPUT]["Condition"], "ManagedGateway");
+        assert!(template.section("Parameters").contains_key(RETENTION_PARAMETER));
+
+        let state = outputs[TABLES_OUTPUT]["Value"]["Fn::Sub"].as_str().unwrap();
+        let names: TableNames = state.parse().unwrap();
+        let told = [
+            names.channels,
+            names.tasks,
+            names.gaps,
+            names.episodes,
+            names.control,
+        ];
+        assert!(told.iter().all(Option::is_some), "{state}");
+    }
+}

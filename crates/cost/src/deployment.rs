@@ -30,7 +30,7 @@ pub struct Deployment {
     #[arg(long, value_name = "CLASS", default_value_t = StorageClass::Glacier, value_parser = transition_class)]
     pub transition_storage_class: StorageClass,
     /// How many channels a recorder may record.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = value_parser!(u32).range(1..=100))]
     pub channels_per_task: u32,
     /// How many of a hundred recorders run on Spot.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = value_parser!(u32).range(..=100))]

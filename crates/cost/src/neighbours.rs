@@ -83,7 +83,7 @@ fn candidate(deployment: Deployment, change: impl Into<String>, gives_up: impl I
 
 fn recorders(prices: &Prices, here: &Deployment) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for channels_per_task in [10, 50] {
+    for channels_per_task in [20, 50, 100] {
         if here.channels_per_task < channels_per_task && here.channels > here.channels_per_task {
             let mut there = here.clone();
             there.channels_per_task = channels_per_task;

@@ -200,7 +200,7 @@ fn pascal(flag: &str) -> String {
 fn the_documented_prices_per_channel_are_these() {
     let (defaults, packed) = (
         billed("--channels 1000 --function-network Internet"),
-        billed("--channels 1000 --channels-per-task 10 --heartbeat-interval 60s --segment 60"),
+        billed("--channels 1000 --channels-per-task 50 --heartbeat-interval 60s --segment 60"),
     );
     let a_channel = |bill: &Bill, item| (bill.of(item) * 1e-3).to_string().replace('$', "");
     for (what, item) in [
@@ -276,7 +276,10 @@ fn saving(neighbours: &[Neighbour], change: &str) -> Option<f64> {
 
 #[test]
 fn endpoints_pay_from_the_seventh_task_on() {
-    let of = |flags| neighbours(&prices(), &deployment(flags)).unwrap();
+    let of = |flags| {
+        let deployment = deployment(&format!("{flags} --channels-per-task 1"));
+        neighbours(&prices(), &deployment).unwrap()
+    };
     assert_eq!(saving(&of("--channels 6"), "RecorderNetwork=Private"), None);
     assert!(saving(&of("--channels 7"), "RecorderNetwork=Private").unwrap() > 3.64);
     let back = of("--channels 5 --recorder-network Private");
@@ -293,7 +296,7 @@ fn a_neighbour_saves_what_its_own_bill_is_less() {
     let here = billed("--channels 100").total();
     let found = neighbours(&prices(), &deployment("--channels 100")).unwrap();
     for (change, flags) in [
-        ("ChannelsPerTask=10", "--channels 100 --channels-per-task 10"),
+        ("ChannelsPerTask=50", "--channels 100 --channels-per-task 50"),
         ("Segment=60", "--channels 100 --segment 60"),
         ("SpotPercent=100", "--channels 100 --spot-percent 100"),
         ("HeartbeatInterval=60s", "--channels 100 --heartbeat-interval 60s"),
@@ -309,7 +312,7 @@ fn a_neighbour_saves_what_its_own_bill_is_less() {
         );
     }
     assert!(found.windows(2).all(|pair| pair[0].saves >= pair[1].saves));
-    let week = billed("--channels 100 --retention-days 7");
+    let week = billed("--channels 100 --channels-per-task 1 --retention-days 7");
     let dominant: Vec<_> = week.dominant().iter().map(|line| line.item).collect();
     assert_eq!(dominant, [Item::Recorders, Item::RecorderAddresses]);
 }

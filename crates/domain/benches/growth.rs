@@ -77,7 +77,10 @@ impl Fleet {
     /// Dispatches, and lets every recorder report; how many recorders were started.
     fn dispatch(&self) -> usize {
         self.tasks.set_now(self.now);
-        let policy = DispatchPolicy::default();
+        let policy = DispatchPolicy {
+            channels_per_task: 1,
+            ..DispatchPolicy::default()
+        };
         let report = block_on(dispatch(
             &policy,
             &self.tables,

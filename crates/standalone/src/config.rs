@@ -247,8 +247,10 @@ fn resolve_poll(options: &PollOptions, settings: RecordingSettings) -> PollPolic
 }
 
 fn resolve_dispatch(options: &LoopOptions, pull_interval: SignedDuration) -> DispatchPolicy {
+    let per_task = options.channels_per_task.unwrap_or(100);
     DispatchPolicy {
-        channels_per_task: options.channels_per_task.unwrap_or(100),
+        channels_per_task: per_task,
+        transforms_per_task: per_task,
         // This machine's process list is exact: a child is on it before its start is reported.
         launch_grace: SignedDuration::from_secs(2),
         heartbeat_stale: pull_interval.saturating_mul(6).max(SignedDuration::from_secs(30)),

@@ -44,8 +44,11 @@ pub(crate) struct Config {
     #[arg(long, env = "MILLRACE_ON_DEMAND_BASE", default_value_t = 0)]
     on_demand_base: u32,
     /// Channels a recorder records at most
-    #[arg(long, env = "MILLRACE_CHANNELS_PER_TASK", default_value = "1")]
+    #[arg(long, env = "MILLRACE_CHANNELS_PER_TASK", default_value = "20")]
     channels_per_task: NonZeroUsize,
+    /// Channels a recorder records at most that runs an ffmpeg for each
+    #[arg(long, env = "MILLRACE_TRANSFORMS_PER_TASK", default_value = "1")]
+    transforms_per_task: NonZeroUsize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,6 +86,7 @@ impl Config {
     pub(crate) fn policy(&self) -> DispatchPolicy {
         DispatchPolicy {
             channels_per_task: self.channels_per_task.get(),
+            transforms_per_task: self.transforms_per_task.get(),
             ..DispatchPolicy::default()
         }
     }

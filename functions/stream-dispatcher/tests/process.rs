@@ -23,6 +23,7 @@ async fn dispatcher(cloud: &Cloud, cluster: &Cluster) -> Function {
         ("MILLRACE_SPOT_PERCENT", "0".to_owned()),
         ("MILLRACE_ON_DEMAND_BASE", "0".to_owned()),
         ("MILLRACE_CHANNELS_PER_TASK", "1".to_owned()),
+        ("MILLRACE_TRANSFORMS_PER_TASK", "1".to_owned()),
     ]);
     Function::start(env!("CARGO_BIN_EXE_stream-dispatcher"), &environment).await
 }

@@ -178,16 +178,16 @@ impl<'a> Fleet<'a> {
             .live
             .values()
             .filter(|task| task.kind == kind && self.stays(task))
-            .map(|task| (task.arn.clone(), self.room_of(&task.arn)))
+            .map(|task| (task.arn.clone(), self.room_of(task)))
             .filter(|(_, room)| *room > 0)
             .collect();
         tasks.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
         tasks
     }
 
-    fn room_of(&self, task: &TaskArn) -> usize {
-        let load = self.load.get(task).copied().unwrap_or(0);
-        self.policy.channels_per_task.saturating_sub(load)
+    fn room_of(&self, task: &LiveTask) -> usize {
+        let load = self.load.get(&task.arn).copied().unwrap_or(0);
+        self.policy.per_task(task.kind).saturating_sub(load)
     }
 
     /// Whether a recorder may be given channels: it works, and is not on its way out.
@@ -254,7 +254,7 @@ impl<'a> Fleet<'a> {
             task: task.clone(),
             kind: live.kind,
             channels,
-            room: self.room_of(task),
+            room: self.room_of(live),
             settled: begins
                 .chain([live.started_at])
                 .all(|at| age(at) >= self.policy.repack_after),

@@ -191,7 +191,7 @@ fn place(policy: &DispatchPolicy, fleet: &mut Fleet<'_>, needs: Vec<Placement>, 
                 plan.actions.push(Action::Adopt { task, placements });
             }
         }
-        for group in placements.chunks(policy.channels_per_task.max(1)) {
+        for group in placements.chunks(policy.per_task(kind)) {
             if launches_left == 0 {
                 plan.launches_left += 1;
                 continue;

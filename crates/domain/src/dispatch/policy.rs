@@ -1,3 +1,4 @@
+use crate::TaskKind;
 use jiff::SignedDuration;
 
 /// A recorder that has not reported for this long is not known to live: three heartbeats at their longest interval.
@@ -8,6 +9,8 @@ pub const HEARTBEAT_STALE: SignedDuration = SignedDuration::from_secs(180);
 pub struct DispatchPolicy {
     /// Channels a task records at most (`ChannelsPerTask`).
     pub channels_per_task: usize,
+    /// Channels a task with an ffmpeg for each records at most (`TransformsPerTask`).
+    pub transforms_per_task: usize,
     /// Tasks one run starts at most; the rest wait for the next run. AWS refills 20 Fargate launches a second.
     pub launches_max: usize,
     /// Calls to the host and the table under way at once. One start takes some 0.3 s on AWS, so ten at once stay
@@ -37,7 +40,8 @@ pub struct DispatchPolicy {
 impl Default for DispatchPolicy {
     fn default() -> Self {
         Self {
-            channels_per_task: 1,
+            channels_per_task: 20,
+            transforms_per_task: 1,
             launches_max: 100,
             calls_concurrent: 10,
             launch_grace: SignedDuration::from_secs(60),
@@ -53,6 +57,15 @@ impl Default for DispatchPolicy {
 }
 
 impl DispatchPolicy {
+    /// Channels a task of this kind records at most, one at least.
+    pub(super) fn per_task(&self, kind: TaskKind) -> usize {
+        match kind {
+            TaskKind::Copy => self.channels_per_task,
+            TaskKind::Transform => self.transforms_per_task,
+        }
+        .max(1)
+    }
+
     /// The wait before an assignment after `attempts` unhealthy ones in a row.
     pub fn backoff(&self, attempts: u32) -> SignedDuration {
         match attempts.checked_sub(1) {

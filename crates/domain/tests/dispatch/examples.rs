@@ -2,7 +2,7 @@
 
 use super::{assigned, at, channel, live, packed, planned};
 use domain::channel::ChannelRow;
-use domain::dispatch::{Action, Plan};
+use domain::dispatch::{Action, DispatchPolicy, Plan};
 use domain::settings::{Audio, RecordingSettings};
 use domain::task::AssignmentRow;
 use std::collections::BTreeSet;
@@ -14,6 +14,34 @@ fn channels_are_packed_into_as_few_tasks_as_allowed() {
     start Copy for A/1 generation 1 (First), B/1 generation 1 (First)
     start Copy for C/1 generation 1 (First)
     ");
+}
+
+#[test]
+fn channels_that_need_an_ffmpeg_each_are_packed_by_a_number_of_their_own() {
+    let rows = ["A", "B", "C", "D"].map(|device| match device {
+        "A" | "B" => transformed(device),
+        _ => channel(device),
+    });
+    let policy = DispatchPolicy {
+        transforms_per_task: 1,
+        ..packed(4)
+    };
+    insta::assert_snapshot!(planned(&policy, &rows, &[], &[]), @"
+    start Copy for C/1 generation 1 (First), D/1 generation 1 (First)
+    start Transform for A/1 generation 1 (First)
+    start Transform for B/1 generation 1 (First)
+    ");
+}
+
+fn transformed(device: &str) -> ChannelRow {
+    let settings = RecordingSettings {
+        audio: Audio::Aac,
+        ..RecordingSettings::default()
+    };
+    ChannelRow {
+        settings,
+        ..channel(device)
+    }
 }
 
 #[test]
@@ -78,14 +106,7 @@ fn a_changed_url_updates_the_assignment_and_keeps_the_task() {
 
 #[test]
 fn a_channel_that_now_needs_ffmpeg_moves_to_a_task_that_has_it() {
-    let settings = RecordingSettings {
-        audio: Audio::Aac,
-        ..RecordingSettings::default()
-    };
-    let rows = [ChannelRow {
-        settings,
-        ..channel("A")
-    }];
+    let rows = [transformed("A")];
     let plan = planned(
         &packed(1),
         &rows,

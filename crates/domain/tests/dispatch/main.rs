@@ -72,6 +72,7 @@ fn planned(
 fn packed(channels_per_task: usize) -> DispatchPolicy {
     DispatchPolicy {
         channels_per_task,
+        transforms_per_task: channels_per_task,
         ..DispatchPolicy::default()
     }
 }
@@ -107,7 +108,7 @@ impl Fixture {
     fn dispatch(&self, second: i64) -> domain::dispatch::Report {
         self.tasks.set_now(at(second));
         block_on(dispatch(
-            &DispatchPolicy::default(),
+            &packed(1),
             &self.tables,
             &self.tasks,
             &self.alerts,

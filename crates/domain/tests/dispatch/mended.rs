@@ -1,7 +1,7 @@
 //! What the storm found, held for good.
 
-use super::{Fixture, at, beat_all, fixture, fixture_in};
-use domain::dispatch::{DispatchPolicy, dispatch};
+use super::{Fixture, at, beat_all, fixture, fixture_in, packed};
+use domain::dispatch::dispatch;
 use domain::fakes::Weather;
 use domain::ports::{Put, Tasks, TasksTable};
 use domain::{Heartbeat, Launch, Severity, TaskArn, TaskKind};
@@ -68,7 +68,7 @@ fn a_recorder_that_was_just_given_a_channel_is_not_stopped_for_an_index_that_lag
             let spare = block_on(world.tasks.start_task(&by_hand())).unwrap();
             beat_all(&world, 110);
             world.tasks.set_now(at(120));
-            let policy = DispatchPolicy::default();
+            let policy = packed(1);
             let mut run = pin!(dispatch(
                 &policy,
                 &world.tables,

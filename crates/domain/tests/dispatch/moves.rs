@@ -150,7 +150,7 @@ fn a_refused_start_leaves_a_channel_that_only_moves_where_it_is_recorded() {
     .unwrap();
     world.tasks.refuse(true);
     world.tasks.set_now(at(91));
-    let policy = DispatchPolicy::default();
+    let policy = packed(1);
     let report = block_on(dispatch(
         &policy,
         &world.tables,

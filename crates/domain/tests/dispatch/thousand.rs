@@ -1,6 +1,6 @@
 //! A thousand channels at once.
 
-use super::{Fixture, at, beat_all, fixture};
+use super::{Fixture, at, beat_all, fixture, packed};
 use domain::dispatch::{DispatchPolicy, again, dispatch};
 use futures::executor::block_on;
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ fn a_thousand_launches_in_bad_weather_and_two_dispatchers_at_once_leave_no_chann
         block_on(async {
             let now = at(second);
             world.tasks.set_now(now);
-            let policy = DispatchPolicy::default();
+            let policy = packed(1);
             let run = || dispatch(&policy, &world.tables, &world.tasks, &world.alerts, now);
             world.weather.set_trouble(5);
             futures::join!(run(), run());

@@ -100,6 +100,7 @@ impl Sim {
             },
             dispatch_policy: DispatchPolicy {
                 channels_per_task,
+                transforms_per_task: channels_per_task,
                 launches_max: 3,
                 moving_tasks_max: 2,
                 repack_after: SignedDuration::from_mins(3),

@@ -185,6 +185,7 @@ impl Sim {
                 let channels_per_task = usize::try_from(1 + self.random.below(4)).unwrap();
                 self.dispatch_policy = DispatchPolicy {
                     channels_per_task,
+                    transforms_per_task: channels_per_task,
                     ..self.dispatch_policy.clone()
                 };
             }

@@ -182,6 +182,10 @@ fn what_the_template_leaves_alone_the_policies_decide_the_same() {
         poll.record_access_control.to_string()
     );
     assert_eq!(default(&template, "ChannelsPerTask"), dispatch.channels_per_task);
+    assert_eq!(
+        default(&template, "TransformsPerTask"),
+        dispatch.transforms_per_task
+    );
 }
 
 #[test]

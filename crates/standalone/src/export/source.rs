@@ -73,6 +73,16 @@ impl Source {
 }
 
 impl SourceTrack {
+    /// A track of these samples, without a lead-in.
+    #[cfg(test)]
+    pub(super) fn new(trak: Trak, samples: Vec<SourceSample>) -> Self {
+        Self {
+            trak,
+            samples,
+            lead_in: 0,
+        }
+    }
+
     /// Whether it holds pictures.
     pub(super) fn is_video(&self) -> bool {
         self.trak.mdia.minf.vmhd.is_some()

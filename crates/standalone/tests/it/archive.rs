@@ -153,10 +153,13 @@ pub(crate) async fn cut_for(rig: &Rig, time: Duration) {
 }
 
 pub(crate) async fn segments(rig: &Rig) -> Vec<SegmentKey> {
+    segments_of(rig, &ChannelKey::new("A", "1")).await
+}
+
+pub(crate) async fn segments_of(rig: &Rig, key: &ChannelKey) -> Vec<SegmentKey> {
     let archive = Folder::open(&rig.archive()).await.unwrap();
-    let key = ChannelKey::new("A", "1");
     archive
-        .list_segments(&key, Timestamp::MIN, Timestamp::MAX)
+        .list_segments(key, Timestamp::MIN, Timestamp::MAX)
         .await
         .unwrap()
 }
@@ -230,7 +233,8 @@ pub(crate) async fn exports_exactly(
     let ms = |ms| SignedDuration::from_millis(ms);
     let Range { start: from, end: to } = range;
     let channel = &segments[0].channel;
-    let file = rig.data().join(format!("clip-{}.mp4", from.as_millisecond()));
+    let name = format!("clip-{}-{}.mp4", channel.device, from.as_millisecond());
+    let file = rig.data().join(name);
     let (start, end, output) = (from.to_string(), to.to_string(), file.to_str().unwrap());
     let export = [
         "export",

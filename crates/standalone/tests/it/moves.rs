@@ -1,8 +1,10 @@
 //! Planned moves of real video between real processes: every picture is there, and none twice.
 
+use crate::archive::{exports_exactly, plays, segments_of, within};
 use crate::support::archive::Recording;
 use crate::support::rig::{Rig, signal};
-use domain::{ChannelKey, GapCause, Generation};
+use domain::{ChannelKey, GapCause, Generation, SegmentKey};
+use jiff::SignedDuration;
 use rustix::process::Signal;
 use simulator::Scenario;
 use simulator::media::{AudioCodec, Codec, LoopSpec};
@@ -102,6 +104,40 @@ async fn assert_seamless(rig: &Rig, generations: u64) {
     }
 }
 
+/// Where one recorder took over from another, a clip has each picture once, also if their clocks had been apart.
+async fn assert_exports_over_the_seam(rig: &Rig) {
+    for (name, codec, _) in CAMERAS {
+        let key = ChannelKey::new(name, "1");
+        let picture = picture(codec);
+        let segments = segments_of(rig, &key).await;
+        exports_exactly(rig, &segments, within(&segments), &picture).await;
+        let later = SignedDuration::from_millis(40);
+        for (n, apart_ms) in [(1, -60), (2, 120)] {
+            let segments = set_clock(rig, &key, SignedDuration::from_millis(apart_ms)).await;
+            let mut range = within(&segments);
+            range.start += later * n;
+            exports_exactly(rig, &segments, range, &picture).await;
+        }
+    }
+}
+
+/// The channel's segments as if the clock of its second recorder had been off by so much more.
+async fn set_clock(rig: &Rig, key: &ChannelKey, off: SignedDuration) -> Vec<SegmentKey> {
+    for segment in segments_of(rig, key).await {
+        if segment.generation == Generation(2) {
+            let named = SegmentKey {
+                start: segment.start + off,
+                ..segment.clone()
+            };
+            for suffix in ["", ".json"] {
+                let file = |segment: &SegmentKey| rig.archive().join(segment.object_key().0 + suffix);
+                std::fs::rename(file(&segment), file(&named)).unwrap();
+            }
+        }
+    }
+    segments_of(rig, key).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorder_that_is_told_to_end_hands_over_without_losing_a_picture() {
     let mut rig = recording().await;
@@ -110,6 +146,8 @@ async fn a_recorder_that_is_told_to_end_hands_over_without_losing_a_picture() {
     moved(&rig, &old).await;
     rig.stop().await;
     assert_seamless(&rig, 2).await;
+    let playlist = plays(&rig, &segments_of(&rig, &ChannelKey::new("A", "1")).await).await;
+    assert!(!playlist.contains("DATERANGE"), "nothing is missing: {playlist}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,4 +160,5 @@ async fn a_deploy_moves_every_channel_without_losing_a_picture() {
     moved(&rig, &old).await;
     rig.stop().await;
     assert_seamless(&rig, 2).await;
+    assert_exports_over_the_seam(&rig).await;
 }

@@ -9,6 +9,7 @@ mod gateway_setup;
 mod gateway_weather;
 mod h265;
 mod moves;
+mod packed;
 mod people;
 mod prices;
 mod restart;

@@ -2,6 +2,7 @@
 """Plants the bugs of scripts/mutants.toml one at a time and shows which layer of tests catches each.
 
     scripts/mutants.py [NAME ...]
+    scripts/mutants.py --check          only looks whether each still fits the code; builds nothing
 
 The bugs are planted in a copy of the working tree, which is built beside it and kept for the next run. A bug that no
 layer catches, or one that no longer fits the code, fails the run. A layer's letter stands for a catch:
@@ -91,17 +92,26 @@ def judge(mutant):
     return caught, by
 
 
+def misfit(mutant, root):
+    """Why the bug cannot be planted in the code as it is, if it cannot."""
+    path = root / mutant["file"]
+    places = path.read_text().count(mutant["find"]) if path.is_file() else 0
+    return None if places == 1 else f"{mutant['name']}: {places} places of {mutant['file']} fit, not one"
+
+
 def plant(mutant):
+    if why := misfit(mutant, COPY):
+        sys.exit(why)
     path = COPY / mutant["file"]
     text = path.read_text()
-    if text.count(mutant["find"]) != 1:
-        sys.exit(f"{mutant['name']}: {text.count(mutant['find'])} places of {mutant['file']} fit, not one")
     path.write_text(text.replace(mutant["find"], mutant["plant"]))
     return path, text
 
 
 def main():
     mutants = tomllib.loads((ROOT / "scripts/mutants.toml").read_text())["mutant"]
+    if sys.argv[1:] == ["--check"]:
+        sys.exit("\n".join(filter(None, (misfit(mutant, ROOT) for mutant in mutants))) or None)
     chosen = [mutant for mutant in mutants if mutant["name"] in sys.argv[1:] or len(sys.argv) == 1]
     if not chosen:
         sys.exit(f"no such bug; there are {', '.join(mutant['name'] for mutant in mutants)}")

@@ -48,9 +48,10 @@ mutants: ## plants known bugs one at a time, and shows which layer of tests catc
 	scripts/need.sh cargo=cargo cc=gcc python3=python3
 	scripts/mutants.py
 
-lint: ## formatting and clippy, without warnings
+lint: ## formatting and clippy, without warnings, and whether the bugs of `make mutants` still fit the code
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	scripts/mutants.py --check
 
 lint-template: ## template.yaml for SAM, cfn-lint and checkov, without findings
 	scripts/need.sh python3=python3

@@ -22,12 +22,14 @@ pub(crate) const CLUSTER_ARN: &str = "arn:aws:ecs:us-east-1:000000000000:cluster
 pub(crate) const PASSWORD_PARAMETER: &str = "/millrace/e2e/gateway-password";
 
 /// What differs from the defaults: where the gateway is, what can run here, and shorter waits.
-const PARAMETERS: [(&str, &str); 5] = [
+const PARAMETERS: [(&str, &str); 6] = [
     ("GatewayPasswordParameter", PASSWORD_PARAMETER),
     ("RecorderTag", "e2e"),
     ("Segment", "10"),
     ("OfflineGrace", "2m"),
     ("DispatchInterval", "1 minute"),
+    // What befalls one camera's recorder is not to befall another's.
+    ("ChannelsPerTask", "1"),
 ];
 
 /// The logical ids of the template that the harness needs.

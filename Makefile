@@ -39,10 +39,10 @@ storm: ## all storms under SEEDS=n seeds each, from FROM=0; a failure says how t
 	STORM_SEEDS=$(or $(SEEDS),1000) STORM_FROM=$(or $(FROM),0) cargo test --locked --profile storm -p domain --no-fail-fast \
 		$(addprefix --test ,$(STORMS)) -- --nocapture storm
 
-bench: ## what poll and dispatch cost as a fleet grows, and the recorder beside ffmpeg
-	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg
+bench: ## what poll and dispatch cost as a fleet grows, and the recorder beside ffmpeg and the container of 2020
+	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg inotifywait=inotify-tools curl=curl
 	cargo bench --locked -p domain --bench growth
-	cargo bench --locked -p standalone --bench recorder
+	cargo bench --locked -p standalone --features s3 --bench recorder
 
 mutants: ## plants known bugs one at a time, and shows which layer of tests catches each
 	scripts/need.sh cargo=cargo cc=gcc python3=python3

@@ -79,6 +79,7 @@ async fn a_camera_that_comes_is_recorded_at_once_its_alarm_is_kept_and_it_plays_
     })
     .await;
     sleep(Duration::from_secs(3)).await;
+    let came = Timestamp::now();
     rig.apply(Operation::SetStatus {
         device: "A".into(),
         status: DeviceStatus::Online,
@@ -113,6 +114,8 @@ async fn a_camera_that_comes_is_recorded_at_once_its_alarm_is_kept_and_it_plays_
     rig.stop().await;
 
     let segments = segments(&rig).await;
+    let first = segments[0].start.duration_since(came);
+    println!("from online to the first picture: {:.1} s", first.as_secs_f64());
     ledger(&rig).await;
     let text = plays(&rig, &segments).await;
     assert!(text.contains("X-CAUSE=\""), "{text}");

@@ -1,5 +1,6 @@
 //! The names things go by. All are opaque: compared exactly as given, never parsed for meaning.
 
+use crate::encoding::{percent_decoded, percent_encoded};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -66,7 +67,7 @@ impl TaskArn {
 
     /// Reads what [`TaskArn::folder`] wrote; `None` for anything else.
     pub fn from_folder(name: &str) -> Option<Self> {
-        let task = Self::new(decode(name)?);
+        let task = Self::new(percent_decoded(name)?);
         (task.folder() == name).then_some(task)
     }
 }
@@ -103,7 +104,10 @@ impl ChannelKey {
     /// Reads what [`ChannelKey::prefix`] wrote; `None` for anything else.
     pub fn from_prefix(prefix: &str) -> Option<Self> {
         let (device, channel) = prefix.split_once('/')?;
-        let key = Self::new(decode(device)?.as_str(), decode(channel)?.as_str());
+        let key = Self::new(
+            percent_decoded(device)?.as_str(),
+            percent_decoded(channel)?.as_str(),
+        );
         (key.prefix() == prefix).then_some(key)
     }
 }
@@ -156,30 +160,9 @@ impl fmt::Display for Generation {
 }
 
 fn encode(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for (i, byte) in name.bytes().enumerate() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => out.push(char::from(byte)),
-            b'.' if i > 0 => out.push('.'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-fn decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        out.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(out).ok()
+    percent_encoded(name, |place, byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || byte == b'.' && place > 0
+    })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod credentials;
 pub mod death;
 pub mod device;
 pub mod dispatch;
+pub mod encoding;
 pub mod episode;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;

@@ -4,6 +4,7 @@ use super::{OPEN, Pending, SpoolError, meta_path, read_pending, remove_if_there}
 use crate::media::mux::Patch;
 use crate::media::salvage;
 use bytes::Bytes;
+use domain::encoding::hex;
 use domain::segment::format_start;
 use domain::{ChannelKey, Generation, Origin, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
@@ -242,10 +243,6 @@ pub(crate) fn hash(path: &Path) -> Result<String, SpoolError> {
             read => hasher.update(&buffer[..read]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn not_ours(path: &Path) -> SpoolError {

@@ -11,9 +11,9 @@ use aws_sdk_ec2::types::{
     ResourceType,
 };
 use domain::InstanceId;
+use domain::encoding::hex;
 use domain::ports::{NewInstance, PortError, Source};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// The instance of this token: the one that is there, or a new one.
 pub(super) async fn launch(machines: &Machines, new: &NewInstance) -> Result<InstanceId, PortError> {
@@ -88,9 +88,5 @@ fn request(stack: &str, template: &str, new: &NewInstance, shape: Shape) -> RunI
 
 /// "Up to 64 ASCII characters", and one name space for all of an account and Region.
 fn client_token(stack: &str, token: &str) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(format!("{stack}/{token}")) {
-        write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    hex
+    hex(&Sha256::digest(format!("{stack}/{token}")))
 }

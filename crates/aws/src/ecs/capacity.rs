@@ -9,8 +9,8 @@
 //! generation of a channel whose Spot task found no capacity may choose otherwise.
 
 use super::LaunchMode;
+use domain::encoding::hex;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// What one task runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +47,7 @@ pub(super) fn choose(mode: LaunchMode, token: &str, on_demand: u32) -> Capacity 
 /// tasks, of which the one without an assignment ends itself.
 pub(super) fn fallback_token(token: &str) -> String {
     let hash = Sha256::digest(format!("on demand {token}"));
-    let mut fallback = String::with_capacity(32);
-    for byte in hash.iter().take(16) {
-        write!(fallback, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    fallback
+    hex(&hash[..16])
 }
 
 /// Evenly from 0 to 99.

@@ -7,9 +7,9 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType, NetworkConfiguration,
     PropagateTags, Tag,
 };
+use domain::encoding::hex;
 use domain::{ChannelKey, Launch, TaskKind};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// Tag: which build of the recorder a task runs.
 const KIND_TAG: &str = "millrace:kind";
@@ -38,16 +38,12 @@ pub fn started_by(stack: &str) -> String {
     if (1..=STARTED_BY_MAX).contains(&stack.len()) && stack.bytes().all(fits) {
         return stack.to_owned();
     }
-    let mut name: String = stack
+    let name: String = stack
         .chars()
         .filter(|char| u8::try_from(*char).is_ok_and(fits))
         .take(STARTED_BY_MAX - 17)
         .collect();
-    name.push('-');
-    for byte in Sha256::digest(stack).iter().take(8) {
-        write!(name, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    name
+    format!("{name}-{}", hex(&Sha256::digest(stack)[..8]))
 }
 
 pub(super) fn request(

@@ -3,6 +3,7 @@
 //! User metadata travels in HTTP headers, so a value keeps its printable ASCII and has the rest, and `%`,
 //! percent-encoded.
 
+use domain::encoding::{percent_decoded, percent_encoded};
 use domain::{ObjectKey, SegmentMeta};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -38,29 +39,11 @@ pub(super) fn read(stored: Option<&HashMap<String, String>>) -> Result<Option<Se
     };
     let mut fields = serde_json::Map::new();
     for (name, value) in stored {
-        let text = from_header(value)?;
+        let text = percent_decoded(value).ok_or("metadata that is not percent-encoded text")?;
         let number = text.parse::<i64>().ok().filter(|_| name == CLOCK_DRIFT);
         fields.insert(name.clone(), number.map_or(Value::String(text), Value::from));
     }
     Ok(Some(serde_json::from_value(Value::Object(fields))?))
-}
-
-/// Undoes [`header`].
-fn from_header(text: &str) -> Result<String, Unfit> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digits = [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or(b' ')).to_digit(16));
-        let [Some(high), Some(low)] = digits else {
-            return Err("an escape without two hexadecimal digits".into());
-        };
-        bytes.push(u8::try_from(high * 16 + low)?);
-    }
-    Ok(String::from_utf8(bytes)?)
 }
 
 /// The SHA-256 as `x-amz-checksum-sha256` has it: base64 of the 32 bytes.
@@ -95,15 +78,7 @@ fn text(value: Value) -> String {
 }
 
 fn header(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'%' => out.push_str("%25"),
-            b' '..=b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    percent_encoded(text, |_, byte| matches!(byte, b' '..=b'~') && byte != b'%')
 }
 
 #[cfg(test)]

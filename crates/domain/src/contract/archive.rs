@@ -1,6 +1,7 @@
 //! What an [`Archive`] promises. Each function takes an empty archive of its own.
 
 use super::samples::{self, at};
+use crate::encoding::hex;
 use crate::ports::{Archive, PortError, Stored};
 use crate::{ChannelKey, Generation, ObjectKey, Origin, SegmentKey, SegmentMeta};
 use jiff::{SignedDuration, Timestamp};
@@ -20,14 +21,10 @@ impl Upload {
         let upload = UPLOADS.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("millrace-contract-{}-{upload}", std::process::id()));
         std::fs::write(&path, content).expect("the temporary folder can be written");
-        let sha256 = Sha256::digest(content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
         let meta = SegmentMeta {
             captured_at: at("10:00:00.123456789"),
             codecs: "avc1.64001f,mp4a.40.2".into(),
-            sha256,
+            sha256: hex(&Sha256::digest(content)),
             origin: Origin::Salvaged,
             clock_drift_ms: -12,
             note: Some("G.711 left out – ünïcode".into()),

@@ -1,9 +1,9 @@
 //! Naming a launch, so that asking twice starts one task.
 
 use super::plan::Placement;
+use crate::encoding::hex;
 use crate::task::{Launch, TaskKind};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// The launch of one task for these placements. Its token is a function of the decision and of nothing else:
 /// whoever decides the same thing again, in another process or after a crash, names the same task, and a new
@@ -19,12 +19,8 @@ pub(super) fn launch(kind: TaskKind, placements: &[Placement]) -> Launch {
             placement.assignment.generation
         ));
     }
-    let mut token = String::with_capacity(32);
-    for byte in hash.finalize().iter().take(16) {
-        write!(token, "{byte:02x}").expect("writing to a string cannot fail");
-    }
     Launch {
-        token,
+        token: hex(&hash.finalize()[..16]),
         kind,
         channels: placements
             .iter()

@@ -1,4 +1,5 @@
 use super::Weather;
+use crate::encoding::hex;
 use crate::id::ChannelKey;
 use crate::ports::{
     Archive, ArchiveRead, ArchiveSweep, DELETE_MAX, Page, PortError, Stored, StoredObject, StoredSegment,
@@ -62,11 +63,7 @@ impl Archive for FakeArchive {
     async fn put(&self, key: &ObjectKey, file: &Path, meta: &SegmentMeta) -> Result<Stored, PortError> {
         let refused = |why: &str| PortError::refused(format!("archiving {key}"), why);
         let content = std::fs::read(file).map_err(|_| refused("the file is gone"))?;
-        let sha256: String = Sha256::digest(&content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        if sha256 != meta.sha256 {
+        if hex(&Sha256::digest(&content)) != meta.sha256 {
             return Err(refused("the file is not what its sha256 says"));
         }
         let store = || {

@@ -2,11 +2,11 @@
 
 use super::{Failure, INCOMING, sidecar};
 use domain::SegmentMeta;
+use domain::encoding::hex;
 use domain::ports::Stored;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -159,9 +159,5 @@ fn hash_into(source: &mut impl Read, out: &mut impl Write) -> io::Result<String>
             Err(error) => return Err(error),
         }
     }
-    let mut hex = String::with_capacity(64);
-    for byte in sha256.finalize() {
-        write!(hex, "{byte:02x}").expect("a string takes any text");
-    }
-    Ok(hex)
+    Ok(hex(&sha256.finalize()))
 }

@@ -10,6 +10,7 @@ use crate::show;
 use crate::source::SourceArgs;
 use anyhow::{Context, bail, ensure};
 use domain::coverage::{Span, State, recorded_time};
+use domain::encoding::hex;
 use domain::ports::ArchiveRead;
 use domain::{RestoreTier, SegmentKey};
 use indicatif::ProgressBar;
@@ -189,8 +190,4 @@ fn hash_file(path: &Path) -> anyhow::Result<String> {
 /// In lower-case hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,4 @@
+//! Single rounds, seen from outside.
+
+mod office;
+mod rig;

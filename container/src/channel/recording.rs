@@ -6,10 +6,10 @@ use crate::media::frame::{Frame, MediaTime, StreamParams, Track};
 use crate::media::pipeline::{Break, Event, Pipeline, PipelineError, What};
 use crate::media::spool::{Pending, SpoolError};
 use crate::media::transform::TransformError;
+use domain::ports::chain;
 use domain::settings::RecordingSettings;
 use domain::{Assignment, FirstPicture, GapCause, PictureMark};
 use jiff::{SignedDuration, Timestamp};
-use std::error::Error;
 use std::io;
 use std::time::Duration;
 
@@ -202,16 +202,4 @@ fn is_disk_full(error: &SpoolError) -> bool {
         }
         SpoolError::InUse { .. } | SpoolError::Metadata { .. } | SpoolError::Damaged { .. } => false,
     }
-}
-
-/// An error and all its causes in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

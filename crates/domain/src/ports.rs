@@ -16,7 +16,7 @@ mod tasks;
 pub use admin::{Connect, Credential, GatewayAdmin, LogIn};
 pub use alerts::Alerts;
 pub use archive::{Archive, Stored};
-pub use error::PortError;
+pub use error::{PortError, chain};
 pub use footage::{Ended, Fetch, Footage, Playback};
 pub use gateway::{Gateway, GatewayChannel};
 pub use host::{AddressLook, Held, Images, Instances, Moved, NewInstance, Power, PublicAddress, Source};

@@ -7,10 +7,9 @@
 use super::{Event, EventError, EventKind, Subscription};
 use domain::ChannelKey;
 use domain::episode::{Alarm, AlarmPolicy, AlarmReport, Bursts, keep_alarms};
-use domain::ports::{EpisodesTable, PortError};
+use domain::ports::{EpisodesTable, PortError, chain};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use std::error::Error;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -219,17 +218,6 @@ fn alarm(event: Event, now: Timestamp) -> Option<Alarm> {
         at,
         kind,
     })
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use crate::options::Maybe;
 use aws::ssm::Parameters;
 use clap::Args;
 use domain::ports::{ControlTable, PortError};
+use domain::recover::Role;
 use isapi::Client;
 use login::Password;
-use serde::Deserialize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use url::Url;
 
@@ -26,9 +26,6 @@ pub use guest::Guest;
 pub use keyring::{Keyring, Keys};
 pub use login::LoginOptions;
 pub use visit::Visit;
-
-/// The control item in which the replacement of the gateway keeps where the stack's own gateway is.
-const ITEM: &str = "gateway";
 
 /// What to do about a gateway nobody has registered yet.
 const NOT_WRITTEN: &str = "the control item `gateway` is not written yet; it is when the stack's own gateway has been \
@@ -68,11 +65,6 @@ struct Key {
     client: Client,
 }
 
-#[derive(Deserialize)]
-struct Whereabouts {
-    endpoint: Url,
-}
-
 impl<T: ControlTable> Door<T> {
     /// The way into the gateway of these options; nothing is asked yet.
     pub fn new(options: GatewayOptions, parameters: Parameters, table: T) -> Self {
@@ -88,12 +80,10 @@ impl<T: ControlTable> Door<T> {
         if let Some(endpoint) = &self.options.gateway_endpoint.0 {
             return Ok(endpoint.clone());
         }
-        let doing = "looking up in the control item `gateway` where it is";
-        let item = self.table.get_control(ITEM).await?;
-        let item = item.ok_or_else(|| PortError::refused(doing, NOT_WRITTEN))?;
-        let whereabouts: Whereabouts =
-            serde_json::from_value(item.value).map_err(|error| PortError::refused(doing, error))?;
-        Ok(whereabouts.endpoint)
+        let refused = |why| PortError::refused("looking up in the control item `gateway` where it is", why);
+        let role = Role::load(&self.table).await?;
+        let role = role.ok_or_else(|| refused(NOT_WRITTEN.to_owned()))?;
+        Url::parse(&role.endpoint).map_err(|error| refused(error.to_string()))
     }
 
     /// The password of the last reading, if there was one.

@@ -1,7 +1,8 @@
 //! What every function is told by its environment, its log, and where its wide events go.
 
 use crate::metrics::{Metrics, wide_event};
-use aws::dynamodb::TableNames;
+use aws::SdkConfig;
+use aws::dynamodb::{TableNames, Tables};
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -39,11 +40,19 @@ pub enum LogFormat {
 }
 
 impl Stack {
-    /// Starts logging to standard output, which Lambda keeps.
+    /// Starts logging to standard output, which Lambda keeps, and opens the tables; the other clients are made from the
+    /// same configuration.
     ///
     /// # Errors
-    /// The filter is none.
-    pub fn start_logging(&self) -> anyhow::Result<()> {
+    /// The log's filter is none.
+    pub async fn start(&self) -> anyhow::Result<(SdkConfig, Tables)> {
+        self.start_logging()?;
+        let sdk = aws::config_from_env().await;
+        let tables = Tables::new(&sdk, self.state.clone());
+        Ok((sdk, tables))
+    }
+
+    fn start_logging(&self) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.log)?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
         let started = match self.log_format {

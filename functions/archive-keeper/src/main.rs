@@ -7,7 +7,6 @@
 
 mod config;
 
-use aws::dynamodb::Tables;
 use aws::s3::S3Archive;
 use clap::Parser;
 use config::Config;
@@ -23,9 +22,7 @@ use serde_json::Value;
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     let stack = &config.stack;
-    stack.start_logging()?;
-    let sdk = aws::config_from_env().await;
-    let table = Tables::new(&sdk, stack.state.clone());
+    let (sdk, table) = stack.start().await?;
     let archive = S3Archive::at(&sdk, &config.archive);
     let alerts = Outbox::new(stack, &sdk);
     run(async |_event: Value, invocation: Invocation| {

@@ -6,7 +6,6 @@
 
 mod config;
 
-use aws::dynamodb::Tables;
 use aws::ssm::Parameters;
 use clap::Parser;
 use config::Config;
@@ -18,9 +17,7 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
-    config.stack.start_logging()?;
-    let sdk = aws::config_from_env().await;
-    let table = Tables::new(&sdk, config.stack.state.clone());
+    let (sdk, table) = config.stack.start().await?;
     let alerts = Outbox::new(&config.stack, &sdk);
     let door = Door::new(config.gateway.clone(), Parameters::new(&sdk), table.clone());
     let policy = config.policy();

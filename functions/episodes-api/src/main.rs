@@ -43,8 +43,7 @@ struct Report<'a> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let Config { stack } = Config::parse();
-    stack.start_logging()?;
-    let table = Tables::new(&aws::config_from_env().await, stack.state.clone());
+    let (_, table) = stack.start().await?;
     run(async |event: Value, invocation: Invocation| {
         let outcome = match request::command(&event) {
             Ok(command) => perform(&table, command, invocation.now).await,

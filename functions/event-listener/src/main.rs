@@ -13,7 +13,6 @@
 
 mod config;
 
-use aws::dynamodb::Tables;
 use aws::sns::Topic;
 use aws::ssm::Parameters;
 use clap::Parser;
@@ -49,9 +48,7 @@ struct Report<'a> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
-    config.stack.start_logging()?;
-    let sdk = aws::config_from_env().await;
-    let table = Tables::new(&sdk, config.stack.state.clone());
+    let (sdk, table) = config.stack.start().await?;
     let door = Door::new(config.gateway.clone(), Parameters::new(&sdk), table.clone());
     let topic = Topic::new(&sdk, &config.poll_topic);
     let alarms = config.alarms();

@@ -9,7 +9,6 @@
 mod config;
 mod measure;
 
-use aws::dynamodb::Tables;
 use aws::ec2::{Endpoints, Machines, MachinesConfig, Scheme};
 use aws::ssm::Parameters;
 use clap::Parser;
@@ -39,9 +38,7 @@ struct Report {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
-    config.stack.start_logging()?;
-    let sdk = aws::config_from_env().await;
-    let table = Tables::new(&sdk, config.stack.state.clone());
+    let (sdk, table) = config.stack.start().await?;
     let machines = Machines::new(&sdk, machines(&config));
     let alerts = Outbox::new(&config.stack, &sdk);
     let keyring = Keyring::new(config.gateway.login.clone(), None, Parameters::new(&sdk));

@@ -9,7 +9,6 @@ mod event;
 mod measure;
 
 use anyhow::Context;
-use aws::dynamodb::Tables;
 use aws::ec2::Machines;
 use aws::ssm::Parameters;
 use clap::Parser;
@@ -25,9 +24,7 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
-    config.stack.start_logging()?;
-    let sdk = aws::config_from_env().await;
-    let table = Tables::new(&sdk, config.stack.state.clone());
+    let (sdk, table) = config.stack.start().await?;
     let machines = Machines::new(&sdk, config.machines());
     let alerts = Outbox::new(&config.stack, &sdk);
     let initial = config.gateway_initial_password_parameter.0.clone();

@@ -14,7 +14,6 @@ mod event;
 mod rounds;
 
 use anyhow::Context;
-use aws::dynamodb::Tables;
 use aws::ecs::EcsTasks;
 use clap::Parser;
 use config::Config;
@@ -28,11 +27,10 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
-    config.stack.start_logging()?;
-    let sdk = aws::config_from_env().await;
+    let (sdk, table) = config.stack.start().await?;
     let dispatcher = Dispatcher {
         policy: config.policy(),
-        table: Tables::new(&sdk, config.stack.state.clone()),
+        table,
         tasks: EcsTasks::new(&sdk, config.ecs()),
         alerts: Outbox::new(&config.stack, &sdk),
         stack: config.stack,

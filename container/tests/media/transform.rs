@@ -1,7 +1,7 @@
 //! Transforms with the real ffmpeg: exact times, nothing lost, and clear errors.
 
 use crate::camera::{Camera, FPS, Sound, VIDEO_RATE, demux, start};
-use crate::harness::{Folder, channel, closed, events, ffprobe, frames, indexes, record, settings};
+use crate::harness::{Folder, channel, closed, events, ffprobe, frames, indexes, settings};
 use domain::settings::{Audio, PictureSize, RecordingSettings, Transcode, Video, VideoCodec};
 use jiff::SignedDuration;
 use recorder::media::mux::{AUDIO_TRACK, VIDEO_TRACK};
@@ -36,6 +36,42 @@ fn with_video(transcode: Transcode) -> RecordingSettings {
     }
 }
 
+/// How much of what it was given an ffmpeg may hold back until its input ends.
+const HELD_BACK: SignedDuration = SignedDuration::from_secs(1);
+/// For an ffmpeg to put out some seconds of small pictures, on a machine that many tests share.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Records all a camera sent, from the first frame to a finish.
+async fn transform(pipeline: &mut Pipeline, camera: &Camera) -> Vec<Event> {
+    pipeline.begin(camera.params.clone()).await.unwrap();
+    for frame in &camera.frames {
+        pipeline.push(frame.clone()).await.unwrap();
+    }
+    finish(pipeline, camera).await
+}
+
+/// Finishes when ffmpeg has caught up with the camera: what it is given to come to an end is counted in seconds.
+async fn finish(pipeline: &mut Pipeline, camera: &Camera) -> Vec<Event> {
+    let nearly_all = camera.frames.last().unwrap().arrived_at - HELD_BACK;
+    let mut seen = Vec::new();
+    let catch_up = async {
+        while pipeline.recorded_until() < Some(nearly_all) {
+            seen.extend(work(pipeline).await);
+        }
+    };
+    let caught_up = tokio::time::timeout(PATIENCE, catch_up).await;
+    caught_up.expect("ffmpeg catches up");
+    pipeline.finish().await.unwrap();
+    seen.extend(events(pipeline));
+    seen
+}
+
+/// Lets the pipeline work for a moment.
+async fn work(pipeline: &mut Pipeline) -> Option<Event> {
+    let event = tokio::time::timeout(Duration::from_millis(5), pipeline.next()).await;
+    event.ok().map(Result::unwrap)
+}
+
 /// Times of the pictures in files, in ticks of the source's clock.
 fn picture_times(segments: &[Pending]) -> Vec<i64> {
     let mut times = Vec::new();
@@ -57,7 +93,7 @@ async fn transcoded_pictures_are_all_there_at_their_own_times() {
     ] {
         let camera = Camera::film(from, 5, Sound::Aac).await;
         let folder = Folder::new();
-        let events = record(&mut folder.pipeline(with_video(transcode(to))), &camera).await;
+        let events = transform(&mut folder.pipeline(with_video(transcode(to))), &camera).await;
         let closed = closed(&events);
         assert_eq!(closed.len(), 3);
         assert!(
@@ -91,7 +127,7 @@ async fn size_bit_rate_and_frame_rate_are_what_was_asked_for() {
         frame_rate: Some(number(10)),
         ..transcode(VideoCodec::H264)
     };
-    let events = record(&mut folder.pipeline(with_video(asked)), &camera).await;
+    let events = transform(&mut folder.pipeline(with_video(asked)), &camera).await;
     let closed = closed(&events);
     assert_eq!(
         ffprobe("-show_entries stream=width,height", &closed[0].file),
@@ -113,7 +149,7 @@ async fn g711_becomes_aac_in_time_with_the_pictures() {
             audio: Audio::Aac,
             ..settings(2)
         };
-        let events = record(&mut folder.pipeline(settings), &camera).await;
+        let events = transform(&mut folder.pipeline(settings), &camera).await;
         let closed = closed(&events);
         assert_eq!(indexes(&closed).await, (0..6 * FPS).collect::<Vec<_>>());
         let mut heard = Vec::new();
@@ -156,7 +192,7 @@ async fn sound_that_is_off_is_gone_without_a_note() {
         audio: Audio::Off,
         ..settings(30)
     };
-    let events = record(&mut folder.pipeline(settings), &camera).await;
+    let events = transform(&mut folder.pipeline(settings), &camera).await;
     let segment = &closed(&events)[0];
     assert_eq!(ffprobe("-show_entries stream=codec_type", &segment.file), "video");
     assert_eq!(segment.meta.note, None);
@@ -240,8 +276,7 @@ async fn a_killed_ffmpeg_loses_no_picture() {
             }
             pipeline.push(frame.clone()).await.unwrap();
         }
-        pipeline.finish().await.unwrap();
-        seen.extend(events(&mut pipeline));
+        seen.extend(finish(&mut pipeline, &camera).await);
         let events = seen;
         let failures: Vec<&TransformError> = events.iter().filter_map(failure).collect();
         assert!(!failures.is_empty() && failures.len() <= 2, "{failures:?}");
@@ -258,8 +293,7 @@ async fn a_killed_ffmpeg_loses_no_picture() {
 async fn kill(pid: &Path, pipeline: &mut Pipeline, seen: &mut Vec<Event>) {
     let before = pipeline.recorded_until();
     while !pid.exists() || pipeline.recorded_until() == before {
-        let event = tokio::time::timeout(Duration::from_millis(5), pipeline.next()).await;
-        seen.extend(event.ok().map(Result::unwrap));
+        seen.extend(work(pipeline).await);
     }
     let killed = Command::new("kill")
         .args(["-9", fs::read_to_string(pid).unwrap().trim()])
@@ -271,7 +305,7 @@ async fn kill(pid: &Path, pipeline: &mut Pipeline, seen: &mut Vec<Event>) {
 
 async fn folder_without_trouble(camera: &Camera, asked: Transcode) -> Vec<i64> {
     let folder = Folder::new();
-    let events = record(&mut folder.pipeline(with_video(asked)), camera).await;
+    let events = transform(&mut folder.pipeline(with_video(asked)), camera).await;
     picture_times(&closed(&events))
 }
 

@@ -4,7 +4,7 @@ use super::room::Room;
 use super::wire::Wire;
 use crate::door::Door;
 use crate::stack::{self, INITIAL, SETUP, WANTED};
-use aws::ec2::{Endpoints, Machines, MachinesConfig, Scheme};
+use aws::ec2::{Endpoints, Machines, Scheme};
 use aws::harness::{Emulator, create_site};
 use domain::ports::{AddressLook, ControlItem, ControlTable, Images, Instances, PublicAddress, Put};
 use domain::recover::{self, Memory, Role, Step};
@@ -52,7 +52,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let cloud = stack::start().await;
+        let cloud = Box::pin(stack::start()).await;
         let moto = Emulator::moto();
         let endpoints = Endpoints {
             scheme: Scheme::Http,

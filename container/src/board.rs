@@ -217,8 +217,8 @@ pub(crate) async fn beat<T: TasksTable>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::fakes::{FakeTables, Weather};
-    use domain::{Assignment, DeviceState, RecordingSettings};
+    use domain::Assignment;
+    use domain::fakes::{FakeTables, Weather, rows};
 
     fn key() -> ChannelKey {
         ChannelKey::new("A", "1")
@@ -228,15 +228,8 @@ mod tests {
         let tables = FakeTables::new(Weather::calm());
         let task = TaskArn::new("task");
         let assignment = Assignment {
-            key: key(),
-            task: Some(task.clone()),
             generation: Generation(generation),
-            media_url: String::new(),
-            settings: RecordingSettings::default(),
-            device_state: DeviceState::Present,
-            started_at: Timestamp::UNIX_EPOCH,
-            attempts: 0,
-            predecessor: None,
+            ..rows::assignment(key(), task.clone(), Timestamp::UNIX_EPOCH)
         };
         let put = tables.put_assignment(&assignment, None).await.unwrap();
         assert_eq!(put, Put::Written);

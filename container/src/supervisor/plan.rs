@@ -51,21 +51,20 @@ pub(super) fn plan(running: &BTreeMap<ChannelKey, Running>, rows: &[AssignmentRo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{DeviceState, Heartbeat, RecordingSettings, TaskArn};
+    use domain::Heartbeat;
+    use domain::fakes::rows;
     use proptest::prelude::*;
 
     fn row(channel: u8, generation: u64, url: u8) -> AssignmentRow {
         AssignmentRow {
             assignment: Assignment {
-                key: ChannelKey::new("A", channel.to_string().as_str()),
-                task: Some(TaskArn::new("task")),
                 generation: Generation(generation),
                 media_url: format!("rtsp://gateway/{url}"),
-                settings: RecordingSettings::default(),
-                device_state: DeviceState::Present,
-                started_at: "2026-11-21T09:00:00Z".parse().unwrap(),
-                attempts: 0,
-                predecessor: None,
+                ..rows::assignment(
+                    ChannelKey::new("A", channel.to_string().as_str()),
+                    "task",
+                    "2026-11-21T09:00:00Z".parse().unwrap(),
+                )
             },
             heartbeat: Heartbeat::default(),
         }

@@ -9,11 +9,9 @@ use crate::footage::footage;
 use crate::process::{Process, ends, terminate};
 use domain::backfill::{BackfillPolicy, MEMORY};
 use domain::credentials::{self, Rejection};
+use domain::fakes::rows;
 use domain::ports::{Archive, ChannelsTable, ControlTable, GapsTable, Gateway, Put, TasksTable};
-use domain::{
-    Assignment, ChannelKey, ChannelRow, DeviceState, Gap, GapCause, Generation, RecordingSettings, Revision,
-    SegmentKey, TaskArn,
-};
+use domain::{Assignment, ChannelKey, ChannelRow, Gap, GapCause, Generation, RecordingSettings, SegmentKey};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use simulator::media::LoopSpec;
@@ -62,16 +60,8 @@ impl Stack {
             dir: TempDir::new().unwrap(),
         };
         let row = ChannelRow {
-            key: key(),
-            media_url: String::new(),
-            device_name: String::new(),
-            channel_name: String::new(),
-            state: DeviceState::Present,
-            device_channels: 1,
-            listed_channels: 1,
-            wanted_since: Timestamp::now() - SignedDuration::from_mins(30),
             settings: settings(),
-            revision: Revision(1),
+            ..rows::channel(key(), Timestamp::now() - SignedDuration::from_mins(30))
         };
         let put = stack.cloud.tables.put_channel(&row, None).await;
         assert_eq!(put.unwrap(), Put::Written);
@@ -140,15 +130,9 @@ impl Stack {
     /// Records the camera and cuts it off for ten seconds in between.
     async fn record_with_a_hole(&self) {
         let assignment = Assignment {
-            key: key(),
-            task: Some(TaskArn::new(RECORDER)),
-            generation: Generation(1),
             media_url: self.client().live_url(&key()).await.unwrap(),
             settings: settings(),
-            device_state: DeviceState::Present,
-            started_at: Timestamp::now(),
-            attempts: 0,
-            predecessor: None,
+            ..rows::assignment(key(), RECORDER, Timestamp::now())
         };
         let put = self.cloud.tables.put_assignment(&assignment, None).await;
         assert_eq!(put.unwrap(), Put::Written);

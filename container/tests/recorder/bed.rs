@@ -1,9 +1,9 @@
 //! A gateway's RTSP server, tables in memory and a recorder in this process.
 
 use crate::footage::{Footage, footage};
-use domain::fakes::{FakeAlerts, FakeTables, Weather};
+use domain::fakes::{FakeAlerts, FakeTables, Weather, rows};
 use domain::ports::{Archive, GapsTable, Put, TasksTable};
-use domain::{Assignment, ChannelKey, DeviceState, Gap, Generation, RecordingSettings, SegmentKey, TaskArn};
+use domain::{Assignment, ChannelKey, Gap, Generation, RecordingSettings, SegmentKey, TaskArn};
 use jiff::Timestamp;
 use local::Folder;
 use recorder::calm::Calm;
@@ -96,15 +96,10 @@ impl Bed {
 
     pub(crate) fn assignment(&self, n: u32, generation: u64) -> Assignment {
         Assignment {
-            key: channel(n),
-            task: Some(task()),
             generation: Generation(generation),
             media_url: self.url(&target(n)),
             settings: short_segments(),
-            device_state: DeviceState::Present,
-            started_at: Timestamp::now(),
-            attempts: 0,
-            predecessor: None,
+            ..rows::assignment(channel(n), task(), Timestamp::now())
         }
     }
 

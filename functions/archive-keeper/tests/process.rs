@@ -3,15 +3,13 @@
 
 use aws::harness::{create_bucket, unused_name};
 use aws_sdk_s3::primitives::ByteStream;
-use domain::channel::{ChannelRow, DeviceState, Revision};
 use domain::coverage::{HourPolicy, last_full_hour};
-use domain::episode::EpisodeOrigin;
-use domain::ports::{ChannelsTable, EpisodesTable, GapsTable, Put};
-use domain::{ChannelKey, Episode, Gap, GapCause, Generation, ObjectKey, RecordingSettings, SegmentKey};
+use domain::fakes::rows;
+use domain::ports::{EpisodesTable, GapsTable, Put};
+use domain::{ChannelKey, Gap, GapCause, Generation, ObjectKey, SegmentKey};
 use jiff::{SignedDuration, Timestamp};
 use lambda::harness::{Cloud, Function};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -64,37 +62,8 @@ impl Bed {
         keys.map(str::to_owned).collect()
     }
 
-    async fn want(&self, device: &str, since: Timestamp) {
-        let row = ChannelRow {
-            key: ChannelKey::new(device, "1"),
-            media_url: String::new(),
-            device_name: String::new(),
-            channel_name: String::new(),
-            state: DeviceState::Present,
-            device_channels: 1,
-            listed_channels: 1,
-            wanted_since: since,
-            settings: RecordingSettings::default(),
-            revision: Revision(1),
-        };
-        assert_eq!(
-            self.cloud.tables.put_channel(&row, None).await.unwrap(),
-            Put::Written
-        );
-    }
-
     async fn episode(&self, device: &str, start: Timestamp, end: Timestamp) {
-        let row = Episode {
-            key: ChannelKey::new(device, "1"),
-            start,
-            end: Some(end),
-            reason: "break-in".into(),
-            labels: BTreeMap::new(),
-            expires_at: None,
-            preview: None,
-            origin: EpisodeOrigin::Person,
-            revision: Revision(1),
-        };
+        let row = rows::episode(ChannelKey::new(device, "1"), start, Some(end));
         assert_eq!(
             self.cloud.tables.put_episode(&row, None).await.unwrap(),
             Put::Written
@@ -118,7 +87,7 @@ async fn the_hour_is_measured_and_people_hear_which_channel_and_cause_are_behind
     let hour = last_full_hour(Timestamp::now(), HourPolicy::default().settle + SEGMENT);
     let half = SignedDuration::from_mins(30);
     for device in ["A", "B"] {
-        bed.want(device, hour.start - DAY).await;
+        bed.cloud.want(device, hour.start - DAY).await;
     }
     bed.record("A", hour.start, half + half).await;
     bed.record("B", hour.start, half).await;

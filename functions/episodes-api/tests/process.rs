@@ -1,9 +1,6 @@
 //! The API as Lambda runs it: its own process, emulated tables, events as API Gateway sends them.
 #![allow(clippy::unwrap_used)]
 
-use domain::channel::{ChannelRow, DeviceState, Revision};
-use domain::ports::{ChannelsTable, Put};
-use domain::{ChannelKey, RecordingSettings};
 use jiff::Timestamp;
 use lambda::harness::{Cloud, Function};
 use serde_json::{Value, json};
@@ -61,22 +58,6 @@ fn wish(start: &str, client: &str) -> Value {
         "labels": {"case": "4711"}, "clientId": client})
 }
 
-async fn know(cloud: &Cloud, device: &str) {
-    let row = ChannelRow {
-        key: ChannelKey::new(device, "1"),
-        media_url: String::new(),
-        device_name: String::new(),
-        channel_name: String::new(),
-        state: DeviceState::Present,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: Timestamp::UNIX_EPOCH,
-        settings: RecordingSettings::default(),
-        revision: Revision(1),
-    };
-    assert_eq!(cloud.tables.put_channel(&row, None).await.unwrap(), Put::Written);
-}
-
 #[tokio::test]
 async fn an_episode_is_made_once_changed_listed_and_deleted() {
     let cloud = Cloud::start().await;
@@ -127,7 +108,7 @@ async fn the_list_of_all_channels_comes_in_pages() {
     let cloud = Cloud::start().await;
     let api = Api::start(&cloud).await;
     for device in ["A", "B"] {
-        know(&cloud, device).await;
+        cloud.want(device, Timestamp::UNIX_EPOCH).await;
         for hour in ["06", "07", "08"] {
             let mut body = wish(&format!("2026-11-21T{hour}:00:00Z"), "t");
             body["device"] = device.into();

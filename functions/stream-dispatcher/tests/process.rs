@@ -1,10 +1,8 @@
 //! The dispatcher as Lambda runs it: its own process, emulated tables, and a cluster whose tasks are entries.
 #![allow(clippy::unwrap_used)]
 
-use domain::channel::{ChannelRow, DeviceState, Revision};
 use domain::credentials::{self, Rejection};
-use domain::ports::{ChannelsTable, Put, TasksTable};
-use domain::{ChannelKey, RecordingSettings};
+use domain::ports::TasksTable;
 use jiff::Timestamp;
 use lambda::harness::{Cloud, Cluster, Function};
 use serde_json::{Value, json};
@@ -31,27 +29,11 @@ async fn dispatcher(cloud: &Cloud, cluster: &Cluster) -> Function {
 async fn world(channels: &[&str]) -> (Cloud, Cluster, Function) {
     let cloud = Cloud::start().await;
     for device in channels {
-        want(&cloud, device).await;
+        cloud.want(device, Timestamp::now()).await;
     }
     let cluster = cloud.cluster().await;
     let dispatcher = dispatcher(&cloud, &cluster).await;
     (cloud, cluster, dispatcher)
-}
-
-async fn want(cloud: &Cloud, device: &str) {
-    let row = ChannelRow {
-        key: ChannelKey::new(device, "1"),
-        media_url: format!("rtsp://10.0.0.5/{device}1"),
-        device_name: String::new(),
-        channel_name: String::new(),
-        state: DeviceState::Present,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: Timestamp::now(),
-        settings: RecordingSettings::default(),
-        revision: Revision(1),
-    };
-    assert_eq!(cloud.tables.put_channel(&row, None).await.unwrap(), Put::Written);
 }
 
 fn batch() -> Value {

@@ -1,5 +1,6 @@
 use super::*;
-use domain::{Generation, Predecessor, RecordingSettings, TaskArn};
+use domain::fakes::rows;
+use domain::{Generation, Predecessor, TaskArn};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
@@ -7,15 +8,8 @@ fn at(second: i64) -> Timestamp {
 
 fn assignment(started_at: i64) -> Assignment {
     Assignment {
-        key: ChannelKey::new("A", "1"),
-        task: None,
         generation: Generation(2),
-        media_url: "rtsp://gateway/A1".to_owned(),
-        settings: RecordingSettings::default(),
-        device_state: DeviceState::Present,
-        started_at: at(started_at),
-        attempts: 0,
-        predecessor: None,
+        ..rows::assignment(ChannelKey::new("A", "1"), "task", at(started_at))
     }
 }
 

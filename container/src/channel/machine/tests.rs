@@ -1,6 +1,7 @@
 use super::*;
 use domain::coverage::JOIN;
-use domain::{Assignment, ChannelKey, Generation, Heartbeat, RecordingSettings};
+use domain::fakes::rows;
+use domain::{Assignment, ChannelKey, Heartbeat};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -24,17 +25,7 @@ struct World {
 }
 
 fn assignment() -> Assignment {
-    Assignment {
-        key: ChannelKey::new("A", "1"),
-        task: None,
-        generation: Generation(1),
-        media_url: "rtsp://gateway/A1".to_owned(),
-        settings: RecordingSettings::default(),
-        device_state: DeviceState::Present,
-        started_at: wanted_since(),
-        attempts: 0,
-        predecessor: None,
-    }
+    rows::assignment(ChannelKey::new("A", "1"), "task", wanted_since())
 }
 
 fn wanted_since() -> Timestamp {

@@ -7,17 +7,12 @@ use aws::harness::{
 use aws::s3::S3Archive;
 use aws_sdk_s3::primitives::ByteStream;
 use domain::coverage::{HourPolicy, coverage, measure_hour};
-use domain::episode::EpisodeOrigin;
-use domain::fakes::{FakeAlerts, Weather};
+use domain::fakes::{FakeAlerts, Weather, rows};
 use domain::keep::{KeepPolicy, Mode, Report, keep};
 use domain::ports::{Archive, ChannelsTable, EpisodesTable, GapsTable, Put};
-use domain::{
-    ChannelKey, ChannelRow, DeviceState, Episode, Gap, GapCause, Generation, RecordingSettings, Revision,
-    SegmentKey,
-};
+use domain::{ChannelKey, Gap, GapCause, Generation, RecordingSettings, SegmentKey};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
@@ -143,21 +138,9 @@ impl Month {
     /// The channel's rows: itself, a gap a day, and an episode ten days old.
     async fn describe(&self, key: ChannelKey) {
         let day = SignedDuration::from_hours(24);
-        let row = ChannelRow {
-            key: key.clone(),
-            media_url: String::new(),
-            device_name: String::new(),
-            channel_name: String::new(),
-            state: DeviceState::Present,
-            device_channels: 1,
-            listed_channels: 1,
-            wanted_since: end() - day * 400,
-            settings: RecordingSettings {
-                segment_seconds: NonZeroU32::new(self.size.segment_seconds).expect("segments have a length"),
-                ..RecordingSettings::default()
-            },
-            revision: Revision(1),
-        };
+        let mut row = rows::channel(key.clone(), end() - day * 400);
+        row.settings.segment_seconds =
+            NonZeroU32::new(self.size.segment_seconds).expect("segments have a length");
         assert_eq!(
             self.tables.put_channel(&row, None).await.expect("a row"),
             Put::Written
@@ -172,17 +155,12 @@ impl Month {
             };
             self.tables.put_gap(&gap).await.expect("a row");
         }
-        let episode = Episode {
+        let ten_days_ago = end() - day * 10;
+        let episode = rows::episode(
             key,
-            start: end() - day * 10,
-            end: Some(end() - day * 10 + SignedDuration::from_hours(1)),
-            reason: "break-in".into(),
-            labels: BTreeMap::new(),
-            expires_at: None,
-            preview: None,
-            origin: EpisodeOrigin::Person,
-            revision: Revision(1),
-        };
+            ten_days_ago,
+            Some(ten_days_ago + SignedDuration::from_hours(1)),
+        );
         let put = self.tables.put_episode(&episode, None).await;
         assert_eq!(put.expect("a row"), Put::Written);
     }

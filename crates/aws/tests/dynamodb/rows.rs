@@ -5,16 +5,12 @@ use aws::dynamodb::{TableNames, Tables};
 use aws::harness::Emulator;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::episode::{Episode, EpisodeOrigin};
+use domain::fakes::rows;
 use domain::ports::{ChannelsTable, ControlTable, EpisodesTable, GapsTable, PortError, Put, TasksTable};
-use domain::{
-    Assignment, ChannelKey, ChannelRow, DeviceState, Gap, GapCause, Generation, Heartbeat, RecordingSettings,
-    Revision, TaskArn,
-};
+use domain::{Assignment, ChannelKey, ChannelRow, Gap, GapCause, Generation, Heartbeat, Revision, TaskArn};
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 fn run(test: impl AsyncFnOnce(Tables, Client, TableNames)) {
     let emulator = Emulator::dynamodb_local();
@@ -35,31 +31,14 @@ fn key() -> ChannelKey {
 
 fn channel(key: ChannelKey) -> ChannelRow {
     ChannelRow {
-        key,
-        media_url: "rtsp://192.0.2.1/live".into(),
         device_name: "yard".into(),
         channel_name: "1".into(),
-        state: DeviceState::Present,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: at("09:00:00"),
-        settings: RecordingSettings::default(),
-        revision: Revision(1),
+        ..rows::channel(key, at("09:00:00"))
     }
 }
 
 fn assignment(key: ChannelKey) -> Assignment {
-    Assignment {
-        key,
-        task: Some(TaskArn::new("task-a")),
-        generation: Generation(1),
-        media_url: "rtsp://192.0.2.1/live".into(),
-        settings: RecordingSettings::default(),
-        device_state: DeviceState::Present,
-        started_at: at("09:00:00"),
-        attempts: 0,
-        predecessor: None,
-    }
+    rows::assignment(key, "task-a", at("09:00:00"))
 }
 
 fn gap(start: Timestamp) -> Gap {
@@ -309,17 +288,7 @@ fn a_memory_that_does_not_read_is_refused_and_never_an_absent_one() {
 #[test]
 fn an_episode_that_does_not_read_is_refused_and_never_left_unprotected() {
     run(async |tables, client, names| {
-        let whole = Episode {
-            key: key(),
-            start: at("10:00:00"),
-            end: Some(at("10:01:00")),
-            reason: "break-in".into(),
-            labels: BTreeMap::new(),
-            expires_at: None,
-            preview: None,
-            origin: EpisodeOrigin::Person,
-            revision: Revision(1),
-        };
+        let whole = rows::episode(key(), at("10:00:00"), Some(at("10:01:00")));
         assert_eq!(tables.put_episode(&whole, None).await.unwrap(), Put::Written);
         client
             .update_item()

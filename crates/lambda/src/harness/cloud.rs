@@ -5,6 +5,10 @@ use aws::dynamodb::{TableNames, Tables};
 use aws::harness::{Emulator, create_tables, tables_of, unused_name};
 use aws_sdk_ecs::types::{ContainerDefinition, NetworkMode};
 use aws_sdk_ssm::types::ParameterType;
+use domain::ChannelKey;
+use domain::fakes::rows;
+use domain::ports::{ChannelsTable, Put};
+use jiff::Timestamp;
 
 /// One stack's part of the emulator.
 #[derive(Debug)]
@@ -56,6 +60,13 @@ impl Cloud {
             ("MILLRACE_STATE", self.names.to_string()),
         ];
         emulator.into_iter().chain(stack).collect()
+    }
+
+    /// Wants the only channel of a device to be recorded, as the poll would.
+    pub async fn want(&self, device: &str, since: Timestamp) {
+        let row = rows::channel(ChannelKey::new(device, "1"), since);
+        let put = self.tables.put_channel(&row, None).await;
+        assert_eq!(put.expect("the emulator keeps a row"), Put::Written);
     }
 
     /// What clients of the emulator are made from.

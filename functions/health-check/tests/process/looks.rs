@@ -1,10 +1,7 @@
 //! What a check sees and says of a gateway that others run.
 
 use crate::rig::{REBOOT, check, elsewhere, gateway, remember_looks};
-use domain::channel::{ChannelRow, DeviceState, Revision};
 use domain::ladder::Rung;
-use domain::ports::{ChannelsTable, Put};
-use domain::{ChannelKey, RecordingSettings};
 use jiff::{SignedDuration, Timestamp};
 use lambda::harness::Cloud;
 use serde_json::{Value, json};
@@ -15,19 +12,8 @@ use std::time::Duration;
 async fn a_gateway_that_answers_and_a_channel_without_segments_are_measured() {
     let (gateway, cloud) = (gateway(DeviceStatus::Online).await, Cloud::start().await);
     cloud.put_password(gateway.password()).await;
-    let row = ChannelRow {
-        key: ChannelKey::new("A", "1"),
-        media_url: "rtsp://gateway/A1".into(),
-        device_name: String::new(),
-        channel_name: String::new(),
-        state: DeviceState::Present,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: Timestamp::now() - SignedDuration::from_hours(1),
-        settings: RecordingSettings::default(),
-        revision: Revision(1),
-    };
-    assert_eq!(cloud.tables.put_channel(&row, None).await.unwrap(), Put::Written);
+    let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    cloud.want("A", an_hour_ago).await;
     let checker = elsewhere(&cloud, &gateway.api_url(), &[]).await;
     let event = check(&checker).await;
     let metric = |name: &str| event[name].as_f64();

@@ -134,10 +134,10 @@ fn standing(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::fakes::{FakeTables, Weather};
+    use domain::OfflineHint;
+    use domain::fakes::{FakeTables, Weather, rows};
     use domain::ports::Put;
     use domain::task::{Assignment, Heartbeat};
-    use domain::{OfflineHint, Revision};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -146,28 +146,13 @@ mod tests {
     async fn standing_with(state: DeviceState, heartbeat: Option<Heartbeat>, now: i64) -> Standing {
         let tables = FakeTables::new(Weather::calm());
         let row = ChannelRow {
-            key: ChannelKey::new("A", "1"),
-            media_url: String::new(),
-            device_name: String::new(),
-            channel_name: String::new(),
             state,
-            device_channels: 1,
-            listed_channels: 1,
-            wanted_since: at(0),
-            settings: RecordingSettings::default(),
-            revision: Revision(1),
+            ..rows::channel(ChannelKey::new("A", "1"), at(0))
         };
         let task = TaskArn::new("t");
         let assignment = Assignment {
-            key: row.key.clone(),
-            task: Some(task.clone()),
-            generation: Generation(1),
-            media_url: String::new(),
-            settings: RecordingSettings::default(),
             device_state: state,
-            started_at: at(0),
-            attempts: 0,
-            predecessor: None,
+            ..rows::assignment(row.key.clone(), task.clone(), at(0))
         };
         assert_eq!(tables.put_channel(&row, None).await.unwrap(), Put::Written);
         assert_eq!(

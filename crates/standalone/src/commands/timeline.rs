@@ -273,8 +273,8 @@ fn letter(cause: GapCause) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::episode::EpisodeOrigin;
-    use domain::{Generation, Revision, SegmentKey};
+    use domain::fakes::rows;
+    use domain::{Generation, SegmentKey};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -295,17 +295,8 @@ mod tests {
             span(7, 12, State::Recorded),
             span(12, 13, State::Unexplained),
         ];
-        let episodes = vec![Episode {
-            key: ChannelKey::new("A", "1"),
-            start: at(3 * hour),
-            end: Some(at(3 * hour + 1)),
-            reason: "x".into(),
-            labels: BTreeMap::new(),
-            expires_at: None,
-            preview: None,
-            origin: EpisodeOrigin::Person,
-            revision: Revision(1),
-        }];
+        let key = ChannelKey::new("A", "1");
+        let episodes = vec![rows::episode(key, at(3 * hour), Some(at(3 * hour + 1)))];
         let frozen = StoredSegment {
             key: SegmentKey::new(
                 ChannelKey::new("A", "1"),

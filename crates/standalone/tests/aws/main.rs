@@ -4,11 +4,11 @@
 mod cell;
 
 use cell::Cell;
-use domain::channel::DeviceState;
+use domain::fakes::rows;
 use domain::ladder::{Outcome, Rung, Symptom, Try};
 use domain::ports::{ChannelsTable, Put};
 use domain::recover::{Request, Role, Saga, Step};
-use domain::{ChannelKey, ChannelRow, InstanceId, RecordingSettings, Revision, ladder, recover};
+use domain::{ChannelKey, InstanceId, ladder, recover};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -246,18 +246,7 @@ async fn the_channels_of_a_stack_are_shown_and_one_without_a_recorder_is_a_failu
         "{}",
         empty.err
     );
-    let row = ChannelRow {
-        key: ChannelKey::new("A", "1"),
-        media_url: String::new(),
-        device_name: "Shed".into(),
-        channel_name: String::new(),
-        state: DeviceState::Present,
-        device_channels: 1,
-        listed_channels: 1,
-        wanted_since: at(0),
-        settings: RecordingSettings::default(),
-        revision: Revision(1),
-    };
+    let row = rows::channel(ChannelKey::new("A", "1"), at(0));
     assert_eq!(cell.tables.put_channel(&row, None).await.unwrap(), Put::Written);
     let shown = cell.millrace(&["status"], &[&cell.name], "").await;
     assert_eq!(shown.code, 1);

@@ -4,7 +4,8 @@ use crate::bed::{Bed, channel, eventually, target};
 use domain::fakes::FakeTables;
 use domain::ports::{Put, TasksTable};
 use domain::settings::RecordingSettings;
-use domain::{GapCause, Generation, TaskArn};
+use domain::{FirstPicture, GapCause, Generation, Heartbeat, PictureMark, TaskArn};
+use jiff::Timestamp;
 use simulator::rtsp::StreamSpec;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -121,8 +122,20 @@ async fn a_channel_that_moved_to_another_recorder_is_let_go_without_a_word() {
     bed.records(1).await;
     let rows = bed.gaps(1).await;
     let mut moved = bed.assignment(1, 2);
-    moved.task = Some(TaskArn::new("another"));
+    let another = TaskArn::new("another");
+    moved.task = Some(another.clone());
     bed.assign(&moved).await;
+    let (at, mark) = (Timestamp::now(), PictureMark(1));
+    let theirs = Heartbeat {
+        heartbeat_at: Some(at),
+        first_picture: Some(FirstPicture { at, mark }),
+        ..Heartbeat::default()
+    };
+    let put = bed
+        .tables
+        .heartbeat(&channel(1), &another, Generation(2), &theirs)
+        .await;
+    assert_eq!(put.unwrap(), Put::Written);
     eventually("the stream is let go", async || {
         bed.catalog.sessions(&target(1)) == 0
     })
@@ -134,7 +147,7 @@ async fn a_channel_that_moved_to_another_recorder_is_let_go_without_a_word() {
         "what was recorded is archived all the same"
     );
     let row = bed.tables.assignment(&channel(1)).await.unwrap().unwrap();
-    assert_eq!(row.heartbeat.heartbeat_at, None, "the fence holds");
+    assert_eq!(row.heartbeat, theirs, "the fence holds");
 }
 
 #[tokio::test]

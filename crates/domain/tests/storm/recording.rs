@@ -150,6 +150,8 @@ impl Recording {
         };
         if heir.name != name {
             step.reached.push("moved again before it had moved");
+            heir.in_time &= now + clock_off <= succession.until;
+            heir.until = succession.until;
         }
         heir.name = name;
         heir.began_with = succession.first_picture;

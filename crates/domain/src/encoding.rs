@@ -1,9 +1,5 @@
-//! Bytes as text: hexadecimal digits, and percent-encoding (RFC 3986, section 2.1).
-
-/// Two lower-case hexadecimal digits a byte.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+//! Text as a part of a key: percent-encoding (RFC 3986, section 2.1). What stays depends on the place, and an escape that
+//! is none is an error, which the crate of that name does not do.
 
 /// The text with a percent-escape for each byte that does not stay as it is; `stays` is asked with its place.
 pub fn percent_encoded(text: &str, stays: impl Fn(usize, u8) -> bool) -> String {

@@ -49,7 +49,7 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -69,21 +69,10 @@ impl FromStr for Fingerprint {
 
     /// Reads 64 hexadecimal digits of either case, with or without colons between bytes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || NotAFingerprint(text.to_owned());
-        let digits: Vec<u8> = text
-            .chars()
-            .filter(|&c| c != ':')
-            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-            .collect::<Option<_>>()
-            .ok_or_else(wrong)?;
-        let bytes: Vec<u8> = digits
-            .chunks(2)
-            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-            .collect();
-        if digits.len() != 64 {
-            return Err(wrong());
-        }
-        bytes.try_into().map(Self).map_err(|_| wrong())
+        let digits = text.replace(':', "");
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| NotAFingerprint(text.to_owned()))?;
+        Ok(Self(bytes))
     }
 }
 

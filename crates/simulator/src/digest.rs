@@ -44,8 +44,8 @@ impl DigestAlgorithm {
 
     fn hash(self, text: &str) -> String {
         match self {
-            Self::Md5 | Self::Md5Sess => hex(&Md5::digest(text)),
-            Self::Sha256 => hex(&Sha256::digest(text)),
+            Self::Md5 | Self::Md5Sess => hex::encode(Md5::digest(text)),
+            Self::Sha256 => hex::encode(Sha256::digest(text)),
         }
     }
 }
@@ -174,11 +174,6 @@ fn value(text: &str) -> Result<(String, &str), &'static str> {
         }
     }
     Err("a quoted value without end")
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The self-signed certificate of an HTTPS gateway.
 
-use crate::digest::hex;
 use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
 use rustls::ServerConfig;
@@ -24,7 +23,7 @@ pub(crate) fn self_signed() -> anyhow::Result<(Certificate, RustlsConfig)> {
     let der = made.cert.der().clone();
     let certificate = Certificate {
         pem: made.cert.pem(),
-        fingerprint: hex(&Sha256::digest(&der)),
+        fingerprint: hex::encode(Sha256::digest(&der)),
     };
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());

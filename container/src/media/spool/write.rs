@@ -4,7 +4,6 @@ use super::{OPEN, Pending, SpoolError, meta_path, read_pending, remove_if_there}
 use crate::media::mux::Patch;
 use crate::media::salvage;
 use bytes::Bytes;
-use domain::encoding::hex;
 use domain::segment::format_start;
 use domain::{ChannelKey, Generation, Origin, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
@@ -92,7 +91,7 @@ impl ChannelSpool {
         let meta = SegmentMeta {
             captured_at: taken_at,
             codecs: "jpeg".to_owned(),
-            sha256: hex(&Sha256::digest(jpeg)),
+            sha256: hex::encode(Sha256::digest(jpeg)),
             origin: self.origin(),
             clock_drift_ms: 0,
             note: None,
@@ -239,7 +238,7 @@ pub(crate) fn hash(path: &Path) -> Result<String, SpoolError> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer).map_err(SpoolError::io("reading", path))? {
-            0 => return Ok(hex(&hasher.finalize())),
+            0 => return Ok(hex::encode(hasher.finalize())),
             read => hasher.update(&buffer[..read]),
         }
     }

@@ -11,7 +11,6 @@ use aws_sdk_ec2::types::{
     ResourceType,
 };
 use domain::InstanceId;
-use domain::encoding::hex;
 use domain::ports::{NewInstance, PortError, Source};
 use sha2::{Digest, Sha256};
 
@@ -88,5 +87,5 @@ fn request(stack: &str, template: &str, new: &NewInstance, shape: Shape) -> RunI
 
 /// "Up to 64 ASCII characters", and one name space for all of an account and Region.
 fn client_token(stack: &str, token: &str) -> String {
-    hex(&Sha256::digest(format!("{stack}/{token}")))
+    hex::encode(Sha256::digest(format!("{stack}/{token}")))
 }

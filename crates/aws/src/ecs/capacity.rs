@@ -9,7 +9,6 @@
 //! generation of a channel whose Spot task found no capacity may choose otherwise.
 
 use super::LaunchMode;
-use domain::encoding::hex;
 use sha2::{Digest, Sha256};
 
 /// What one task runs on.
@@ -47,7 +46,7 @@ pub(super) fn choose(mode: LaunchMode, token: &str, on_demand: u32) -> Capacity 
 /// tasks, of which the one without an assignment ends itself.
 pub(super) fn fallback_token(token: &str) -> String {
     let hash = Sha256::digest(format!("on demand {token}"));
-    hex(&hash[..16])
+    hex::encode(&hash[..16])
 }
 
 /// Evenly from 0 to 99.

@@ -7,7 +7,6 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType, NetworkConfiguration,
     PropagateTags, Tag,
 };
-use domain::encoding::hex;
 use domain::{ChannelKey, Launch, TaskKind};
 use sha2::{Digest, Sha256};
 
@@ -43,7 +42,7 @@ pub fn started_by(stack: &str) -> String {
         .filter(|char| u8::try_from(*char).is_ok_and(fits))
         .take(STARTED_BY_MAX - 17)
         .collect();
-    format!("{name}-{}", hex(&Sha256::digest(stack)[..8]))
+    format!("{name}-{}", hex::encode(&Sha256::digest(stack)[..8]))
 }
 
 pub(super) fn request(

@@ -1,7 +1,6 @@
 //! What an [`Archive`] promises. Each function takes an empty archive of its own.
 
 use super::samples::{self, at};
-use crate::encoding::hex;
 use crate::ports::{Archive, PortError, Stored};
 use crate::{ChannelKey, Generation, ObjectKey, Origin, SegmentKey, SegmentMeta};
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +23,7 @@ impl Upload {
         let meta = SegmentMeta {
             captured_at: at("10:00:00.123456789"),
             codecs: "avc1.64001f,mp4a.40.2".into(),
-            sha256: hex(&Sha256::digest(content)),
+            sha256: hex::encode(Sha256::digest(content)),
             origin: Origin::Salvaged,
             clock_drift_ms: -12,
             note: Some("G.711 left out – ünïcode".into()),

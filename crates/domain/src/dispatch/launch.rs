@@ -1,7 +1,6 @@
 //! Naming a launch, so that asking twice starts one task.
 
 use super::plan::Placement;
-use crate::encoding::hex;
 use crate::task::{Launch, TaskKind};
 use sha2::{Digest, Sha256};
 
@@ -20,7 +19,7 @@ pub(super) fn launch(kind: TaskKind, placements: &[Placement]) -> Launch {
         ));
     }
     Launch {
-        token: hex(&hash.finalize()[..16]),
+        token: hex::encode(&hash.finalize()[..16]),
         kind,
         channels: placements
             .iter()

@@ -1,5 +1,4 @@
 use super::Weather;
-use crate::encoding::hex;
 use crate::id::ChannelKey;
 use crate::ports::{
     Archive, ArchiveRead, ArchiveSweep, DELETE_MAX, Page, PortError, Stored, StoredObject, StoredSegment,
@@ -63,7 +62,7 @@ impl Archive for FakeArchive {
     async fn put(&self, key: &ObjectKey, file: &Path, meta: &SegmentMeta) -> Result<Stored, PortError> {
         let refused = |why: &str| PortError::refused(format!("archiving {key}"), why);
         let content = std::fs::read(file).map_err(|_| refused("the file is gone"))?;
-        if hex(&Sha256::digest(&content)) != meta.sha256 {
+        if hex::encode(Sha256::digest(&content)) != meta.sha256 {
             return Err(refused("the file is not what its sha256 says"));
         }
         let store = || {

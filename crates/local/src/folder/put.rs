@@ -2,7 +2,6 @@
 
 use super::{Failure, INCOMING, sidecar};
 use domain::SegmentMeta;
-use domain::encoding::hex;
 use domain::ports::Stored;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -159,5 +158,5 @@ fn hash_into(source: &mut impl Read, out: &mut impl Write) -> io::Result<String>
             Err(error) => return Err(error),
         }
     }
-    Ok(hex(&sha256.finalize()))
+    Ok(hex::encode(sha256.finalize()))
 }

@@ -93,7 +93,7 @@ fn cached(folder: &Path, spec: LoopSpec) -> anyhow::Result<Loop> {
 fn file_name(spec: &LoopSpec) -> anyhow::Result<String> {
     let spec = serde_json::to_string(spec).context("writing a spec as JSON")?;
     let hash = Sha256::digest(format!("{} {spec}", encode::GENERATOR));
-    Ok(format!("{}.loop", hex(&hash)))
+    Ok(format!("{}.loop", hex::encode(hash)))
 }
 
 /// Bytes of SHA-256 in front of the stream.
@@ -120,10 +120,6 @@ fn keep(file: &Path, stream: &Bytes) -> anyhow::Result<()> {
             let _ = fs::remove_file(&beside);
         })
         .context("writing the file")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

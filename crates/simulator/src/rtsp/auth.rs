@@ -1,7 +1,7 @@
 //! Digest authentication (RFC 2617) of one connection: MD5, with `qop=auth` or, as older clients do, without.
 
 use super::catalog::Login;
-use crate::digest::{Credentials, REALM, challenge, hex};
+use crate::digest::{Credentials, REALM, challenge};
 use crate::scenario::DigestAlgorithm;
 use rtsp_types::{Request, headers};
 use secrecy::ExposeSecret;
@@ -17,7 +17,7 @@ impl Guard {
     /// A guard with a nonce of its own.
     pub(super) fn new() -> Self {
         Self {
-            nonce: hex(&rand::random::<[u8; 16]>()),
+            nonce: hex::encode(rand::random::<[u8; 16]>()),
         }
     }
 

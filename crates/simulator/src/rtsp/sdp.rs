@@ -77,13 +77,7 @@ fn video_format(video: &Loop) -> String {
     let (sps, pps) = (base64(&sets.sps), base64(&sets.pps));
     match video.spec().codec {
         Codec::H264 => {
-            let profile: String = sets
-                .sps
-                .iter()
-                .skip(1)
-                .take(3)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let profile = hex::encode(sets.sps.get(1..4).unwrap_or_default());
             format!(
                 "a=rtpmap:{VIDEO_TYPE} H264/{VIDEO_RATE}\r\na=fmtp:{VIDEO_TYPE} packetization-mode=1;\
                  profile-level-id={profile};sprop-parameter-sets={sps},{pps}\r\n"

@@ -174,12 +174,11 @@ impl Client {
         let nonce = challenge.get("nonce").unwrap();
         let algorithm = challenge.get("algorithm");
         let hash = |text: String| -> String {
-            let bytes = if algorithm == Some("SHA-256") {
-                Sha256::digest(text).to_vec()
+            if algorithm == Some("SHA-256") {
+                hex::encode(Sha256::digest(text))
             } else {
-                Md5::digest(text).to_vec()
-            };
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+                hex::encode(Md5::digest(text))
+            }
         };
         let mut key = hash(format!("{}:{realm}:{}", self.username, self.password));
         if algorithm == Some("MD5-sess") {

@@ -178,10 +178,7 @@ async fn a_digest_of_the_older_form_is_accepted() {
         from.split('"').next().unwrap().to_owned()
     };
     let (realm, nonce) = (field("realm"), field("nonce"));
-    let hash = |text: String| {
-        let bytes = Md5::digest(text);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
+    let hash = |text: String| hex::encode(Md5::digest(text));
     let authorization = |password: &str, nonce: &str, signed: &str| {
         let account = hash(format!("{USER}:{realm}:{password}"));
         let request = hash(format!("DESCRIBE:{signed}"));

@@ -10,7 +10,6 @@ use crate::show;
 use crate::source::SourceArgs;
 use anyhow::{Context, bail, ensure};
 use domain::coverage::{Span, State, recorded_time};
-use domain::encoding::hex;
 use domain::ports::ArchiveRead;
 use domain::{RestoreTier, SegmentKey};
 use indicatif::ProgressBar;
@@ -181,7 +180,7 @@ fn hash_file(path: &Path) -> anyhow::Result<String> {
     let (mut hash, mut chunk) = (Sha256::new(), vec![0; 64 * 1024]);
     loop {
         match file.read(&mut chunk).with_context(reading)? {
-            0 => return Ok(hex(&hash.finalize())),
+            0 => return Ok(hex::encode(hash.finalize())),
             count => hash.update(&chunk[..count]),
         }
     }
@@ -189,5 +188,5 @@ fn hash_file(path: &Path) -> anyhow::Result<String> {
 
 /// In lower-case hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }

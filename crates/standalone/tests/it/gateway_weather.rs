@@ -62,7 +62,10 @@ impl World {
         )
         .await;
         dispatch(
-            &DispatchPolicy::default(),
+            &DispatchPolicy {
+                channels_per_task: 1,
+                ..DispatchPolicy::default()
+            },
             &self.tables,
             &self.tasks,
             &self.alerts,

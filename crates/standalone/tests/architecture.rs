@@ -32,7 +32,15 @@ const ARROWS: [(&str, &[&str]); 11] = [
 const FUNCTION: &[&str] = &["aws", "cost", "domain", "isapi", "lambda"];
 
 /// Everything `domain` may use of the world: values, errors and combinators, but no file, socket, clock or runtime.
-const DOMAIN_USES: [&str; 6] = ["futures", "jiff", "serde", "serde_json", "sha2", "thiserror"];
+const DOMAIN_USES: [&str; 7] = [
+    "futures",
+    "hex",
+    "jiff",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+];
 
 fn metadata(features: CargoOpt) -> Metadata {
     let mut command = MetadataCommand::new();

@@ -42,5 +42,5 @@ pub use operation::{ApiFault, ListFault, Operation};
 pub use requests::RequestCounts;
 pub use scenario::Scenario;
 pub use simulator::Simulator;
-pub use tls::Certificate;
+pub use tls::{Certificate, self_signed};
 pub use world::{ChannelView, DeviceView, State};

@@ -17,7 +17,10 @@ pub struct Certificate {
 }
 
 /// Makes a certificate for `localhost` and 127.0.0.1, and the configuration that serves it.
-pub(crate) fn self_signed() -> anyhow::Result<(Certificate, RustlsConfig)> {
+///
+/// # Errors
+/// No key can be made, or TLS does not take what was made.
+pub fn self_signed() -> anyhow::Result<(Certificate, RustlsConfig)> {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
     let der = made.cert.der().clone();

@@ -4,10 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum_server::tls_rustls::RustlsConfig;
 use futures::StreamExt;
-use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,25 +22,16 @@ pub(crate) struct Store {
 impl Store {
     /// Starts one on 127.0.0.1.
     pub(crate) fn start() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (made, tls) = simulator::self_signed().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let certificate = folder.path().join("store.pem");
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
-            .unwrap();
+        std::fs::write(&certificate, made.pem).unwrap();
         let socket = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         socket.set_nonblocking(true).unwrap();
         let url = format!("https://localhost:{}", socket.local_addr().unwrap().port());
         let taken = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&taken);
         let service = Router::new().fallback(move |request| answer(request, Arc::clone(&count)));
-        let tls = RustlsConfig::from_config(Arc::new(tls));
         let server = axum_server::from_tcp_rustls(socket, tls).unwrap();
         tokio::spawn(server.serve(service.into_make_service()));
         Self {

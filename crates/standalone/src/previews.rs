@@ -51,8 +51,8 @@ impl Previews {
         table: &Sqlite,
         now: Timestamp,
     ) -> anyhow::Result<usize> {
-        let missing = missing(table, now).await?;
         let since = now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+        let missing = missing(table, since, now).await?;
         self.tried.retain(|(_, start), _| *start >= since);
         let mut taken = 0;
         for episode in missing {
@@ -81,8 +81,7 @@ pub(crate) async fn can_be_taken() -> bool {
 }
 
 /// The young episodes without a picture, the newest first: it is the one that somebody waits for.
-async fn missing(table: &Sqlite, now: Timestamp) -> anyhow::Result<Vec<Episode>> {
-    let since = now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+async fn missing(table: &Sqlite, since: Timestamp, now: Timestamp) -> anyhow::Result<Vec<Episode>> {
     let mut missing = Vec::new();
     for row in table.list_channels().await.context("reading the channels")? {
         let episodes = table.list_episodes(&row.key, since, now).await;

@@ -61,8 +61,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         args.from..args.to,
     )
     .await?;
-    let segments = footage.playable()?;
-    let waiting = footage.waiting(&segments).await?;
+    let (segments, waiting) = footage.playable().await?;
     if !waiting.is_empty() {
         return restore_first(&footage, &waiting, args.restore, args.days, &args.prices).await;
     }

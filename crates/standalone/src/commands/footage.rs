@@ -43,19 +43,11 @@ impl Footage {
         })
     }
 
-    /// Those of the segments that cannot be read yet.
-    pub(crate) async fn waiting(&self, segments: &[SegmentKey]) -> anyhow::Result<Waiting> {
-        let asked: BTreeSet<&SegmentKey> = segments.iter().collect();
-        let mut objects = self.history.objects.clone();
-        objects.retain(|object| asked.contains(&object.key));
-        restores::look(&self.archive, &objects).await
-    }
-
-    /// Its segments, each moment once.
+    /// Its segments, each moment once, and those of them that cannot be read yet.
     ///
     /// # Errors
-    /// There are none.
-    pub(crate) fn playable(&self) -> anyhow::Result<Vec<SegmentKey>> {
+    /// There are none, or the archive cannot tell which can be read.
+    pub(crate) async fn playable(&self) -> anyhow::Result<(Vec<SegmentKey>, Waiting)> {
         let segments = without_repeats(self.history.segments.clone());
         let Range { start, end } = self.range;
         ensure!(
@@ -63,6 +55,14 @@ impl Footage {
             "nothing of {} is in the archive between {start} and {end}",
             self.key
         );
-        Ok(segments)
+        let waiting = self.waiting(&segments).await?;
+        Ok((segments, waiting))
+    }
+
+    async fn waiting(&self, segments: &[SegmentKey]) -> anyhow::Result<Waiting> {
+        let asked: BTreeSet<&SegmentKey> = segments.iter().collect();
+        let mut objects = self.history.objects.clone();
+        objects.retain(|object| asked.contains(&object.key));
+        restores::look(&self.archive, &objects).await
     }
 }

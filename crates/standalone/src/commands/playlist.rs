@@ -57,8 +57,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         args.from..args.to,
     )
     .await?;
-    let segments = footage.playable()?;
-    let waiting = footage.waiting(&segments).await?;
+    let (segments, waiting) = footage.playable().await?;
     ensure!(
         waiting.is_empty(),
         "{} of {} segments lie in an archive class and {} are being restored; `millrace export` of the range says which, \

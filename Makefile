@@ -8,7 +8,7 @@ lambda_here := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 docker_here := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: ## installs what it needs, builds, and records a simulated gateway to a summary
 	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg

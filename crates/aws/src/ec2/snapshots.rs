@@ -101,7 +101,6 @@ impl Machines {
             .client
             .create_tags()
             .set_resources(Some(ids.into_iter().collect()))
-            .tags(tags::tag(STACK, &self.config.stack))
             .tags(tags::tag(DELETED_IMAGE, image.as_str()))
             .send()
             .await;

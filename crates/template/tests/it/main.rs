@@ -4,6 +4,7 @@ mod alarms;
 mod alerts;
 mod environment;
 mod limits;
+mod network;
 mod parameters;
 mod permissions;
 

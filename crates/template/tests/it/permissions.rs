@@ -24,6 +24,9 @@ const BY_TASK: &str = "Tasks/index/taskARN-index";
 const BY_END: &str = "Gaps/index/end-index";
 const EPISODES_BY_END: &str = "Episodes/index/end-index";
 const ONE_TASK: &str = "ecs task/Cluster/*";
+const RECORDER_FAMILY: &str = "ecs task-definition/AWS::StackName-recorder:*";
+const TRANSFORM_FAMILY: &str = "ecs task-definition/AWS::StackName-transform:*";
+const BACKFILL_FAMILY: &str = "ecs task-definition/AWS::StackName-backfill:*";
 const PASSWORD: &str = "ssm parameterGatewayPasswordParameter";
 const INITIAL_PASSWORD: &str = "ssm parameterGatewayInitialPasswordParameter";
 const INSTANCES: &str = "ec2 instance/*";
@@ -55,7 +58,7 @@ const PROGRAMS: [Program; 9] = [
             ("dynamodb:UpdateItem", &["Tasks", "Control"]),
             ("dynamodb:DeleteItem", &["Tasks"]),
             ("dynamodb:GetItem", &["Control"]),
-            ("ecs:RunTask", &["RecorderTask", "TransformTask"]),
+            ("ecs:RunTask", &[RECORDER_FAMILY, TRANSFORM_FAMILY]),
             ("ecs:ListTasks", &["*"]),
             ("ecs:DescribeTasks", &[ONE_TASK]),
             ("ecs:StopTask", &[ONE_TASK]),
@@ -422,10 +425,42 @@ fn a_role_is_passed_only_to_whom_it_is_for() {
 
 #[test]
 fn the_schedule_of_the_backfill_may_start_it_and_nothing_else() {
-    let started = ("ecs:RunTask".to_owned(), "BackfillTask".to_owned());
+    let started = ("ecs:RunTask".to_owned(), BACKFILL_FAMILY.to_owned());
     let mut allowed = granted(BACKFILL_SCHEDULE);
     allowed.retain(|(action, _)| action != PASSES_ROLE);
     assert_eq!(allowed, BTreeSet::from([started]));
+}
+
+#[test]
+fn a_task_is_started_of_the_family_it_is_defined_in() {
+    let template = template();
+    let tasks = [
+        ("RecorderTask", RECORDER_FAMILY),
+        ("TransformTask", TRANSFORM_FAMILY),
+        ("BackfillTask", BACKFILL_FAMILY),
+    ];
+    for (id, started) in tasks {
+        let family = short(template.at(&format!("/Resources/{id}/Properties/Family")));
+        assert_eq!(started, format!("ecs task-definition/{family}:*"));
+    }
+}
+
+/// A call with one key more is refused whole (`ForAllValues` and `aws:TagKeys`, IAM User Guide, "Controlling access
+/// during AWS requests"), and neither emulator looks.
+#[test]
+fn a_snapshot_is_given_the_one_tag_that_may_be_given() {
+    let mut allowed = BTreeSet::new();
+    each_grant("SnapshotRecoveryRole", |(action, _), condition| {
+        let keys = &condition["ForAllValues:StringEquals"]["aws:TagKeys"];
+        if !keys.is_null() {
+            allowed.insert((action, keys.clone()));
+        }
+    });
+    let deleted = source("crates/aws/src/ec2/tags.rs");
+    let key = between(&deleted, "DELETED_IMAGE: &str = \"", "\"");
+    let keys = serde_json::json!(key);
+    let expected = ["ec2:CreateTags", "ec2:DeleteTags"].map(|action| (action.to_owned(), keys.clone()));
+    assert_eq!(allowed, expected.into());
 }
 
 /// Instances, images and addresses of an account are not all this stack's.

@@ -43,6 +43,15 @@ pub(super) async fn gateway_is_looked_after(
     for look in LOOKS {
         ensure!(answered.contains(look), "recovery made no {look}: {answered:?}");
     }
+    for said in [
+        stack.configuration(RECOVERY).await?.to_string(),
+        stack.description().await?,
+    ] {
+        ensure!(
+            !said.contains(&deployment.bed.password),
+            "the gateway's password is in {STACK}"
+        );
+    }
     say(
         start,
         "a stack with a gateway of its own deploys, and its recovery looks for the gateway",

@@ -167,7 +167,9 @@ async fn snapshots_that_the_image_does_not_name_yet_are_marked_too() {
     let marked = &ec2.requests("CreateTags")[0];
     assert_eq!(marked["ResourceId.1"], "snap-1");
     assert_eq!(marked["ResourceId.2"], "snap-2");
-    let keys = marked.keys().filter(|name| name.starts_with("Tag.") && name.ends_with(".Key"));
+    let keys = marked
+        .keys()
+        .filter(|name| name.starts_with("Tag.") && name.ends_with(".Key"));
     let keys: Vec<&str> = keys.map(|name| marked[name].as_str()).collect();
     assert_eq!(keys, ["millrace:deleted-image"]); // the template's policy allows no other
 }

@@ -4,7 +4,7 @@
 //! below of which program uses which of them on what; and the policies of the template. The emulated deployment runs
 //! the programs under these policies, which shows that nothing is missing here.
 
-use crate::{in_workspace, source, template};
+use crate::{between, in_workspace, source, template};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -451,16 +451,18 @@ fn a_task_is_started_of_the_family_it_is_defined_in() {
 fn a_snapshot_is_given_the_one_tag_that_may_be_given() {
     let mut allowed = BTreeSet::new();
     each_grant("SnapshotRecoveryRole", |(action, _), condition| {
-        let keys = &condition["ForAllValues:StringEquals"]["aws:TagKeys"];
-        if !keys.is_null() {
-            allowed.insert((action, keys.clone()));
+        let keys = condition["ForAllValues:StringEquals"]["aws:TagKeys"].as_array();
+        for key in keys.into_iter().flatten() {
+            allowed.insert((action.clone(), key.as_str().expect("a key is text").to_owned()));
         }
     });
-    let deleted = source("crates/aws/src/ec2/tags.rs");
-    let key = between(&deleted, "DELETED_IMAGE: &str = \"", "\"");
-    let keys = serde_json::json!(key);
-    let expected = ["ec2:CreateTags", "ec2:DeleteTags"].map(|action| (action.to_owned(), keys.clone()));
-    assert_eq!(allowed, expected.into());
+    let tags = source("crates/aws/src/ec2/tags.rs");
+    let given = between(&tags, "DELETED_IMAGE: &str = \"", "\"");
+    let expected = given.iter().flat_map(|key| {
+        ["ec2:CreateTags", "ec2:DeleteTags"].map(|action| (action.to_owned(), (*key).to_owned()))
+    });
+    assert_eq!(allowed, expected.collect());
+    assert_eq!(given.len(), 1, "{given:?}");
 }
 
 /// Instances, images and addresses of an account are not all this stack's.

@@ -10,10 +10,12 @@ mod launch;
 mod plan;
 mod policy;
 mod repack;
+mod report;
 mod rounds;
 mod run;
 
 pub use plan::{Action, Observed, Placement, Plan, Replaced, plan};
 pub use policy::{DispatchPolicy, HEARTBEAT_STALE};
+pub use report::Report;
 pub use rounds::again;
-pub use run::{Report, dispatch};
+pub use run::dispatch;

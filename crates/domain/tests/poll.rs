@@ -334,7 +334,12 @@ impl Fixture {
 #[test]
 fn an_unchanged_world_writes_nothing_and_asks_only_for_the_list() {
     let world = fixture(1000);
-    for poll in 0..10 {
+    let first = world.poll(0);
+    assert_eq!(
+        first.lookup_reasons,
+        BTreeMap::from([(LookupReason::New, first.lookups)])
+    );
+    for poll in 1..10 {
         world.poll(poll * 60);
     }
     assert_eq!(world.tables.channels().len(), 1000);

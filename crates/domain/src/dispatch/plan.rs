@@ -7,6 +7,7 @@ use crate::channel::ChannelRow;
 use crate::id::{ChannelKey, Generation, TaskArn};
 use crate::task::{Assignment, AssignmentRow, Launch, LiveTask, TaskKind};
 use jiff::Timestamp;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -90,7 +91,8 @@ impl Placement {
 }
 
 /// Why a channel needs a new assignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Replaced {
     /// It had none.
     First,

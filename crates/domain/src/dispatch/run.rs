@@ -2,7 +2,7 @@
 
 use super::fleet::is_proven;
 use super::plan::Placement;
-use super::{Action, DispatchPolicy, Observed, Plan, plan};
+use super::{Action, DispatchPolicy, Observed, Plan, Report, plan};
 use crate::alert::{Severity, Trouble};
 use crate::channel::DeviceState;
 use crate::credentials;
@@ -12,64 +12,7 @@ use crate::task::AssignmentRow;
 use crate::watch::tell;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use serde::Serialize;
 use std::collections::BTreeSet;
-
-/// What one dispatch saw and did: the wide event of its invocation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// Wanted channels.
-    pub channels: usize,
-    /// Of them recorded when looked at: a fresh heartbeat without a trouble.
-    pub recording: usize,
-    /// Of them not recorded although the gateway sees the device.
-    pub not_recording: usize,
-    /// Recorders that run.
-    pub tasks: usize,
-    /// Recorders started.
-    pub started: usize,
-    /// Recorders stopped.
-    pub stopped: usize,
-    /// Channels assigned, to new recorders or running ones.
-    pub assigned: usize,
-    /// Assignments handed another URL, other settings or another device state.
-    pub updated: usize,
-    /// Assignments deleted.
-    pub forgotten: usize,
-    /// Channels that wait for their next try.
-    pub waiting: usize,
-    /// Starts left for the next run.
-    pub launches_left: usize,
-    /// Starts that a person must make possible.
-    pub refused: Vec<String>,
-    /// Starts for channels that are to move, which a person must make possible; they are recorded where they are.
-    pub moves_refused: Vec<String>,
-    /// Steps that failed or came too late; the next run plans again.
-    pub failed: Vec<String>,
-    /// When a waiting channel is due, so that the caller need not wait for its schedule.
-    pub next_due: Option<Timestamp>,
-    /// Why none of the recorders that are needed was started: the gateway rejects our password. A successful poll
-    /// lifts it.
-    pub credentials_rejected: Option<String>,
-    /// Why there was no observation; nothing was changed then.
-    pub failure: Option<String>,
-}
-
-impl Report {
-    /// Adds what one step did.
-    fn add(&mut self, step: Self) {
-        self.started += step.started;
-        self.stopped += step.stopped;
-        self.assigned += step.assigned;
-        self.updated += step.updated;
-        self.forgotten += step.forgotten;
-        self.waiting += step.waiting;
-        self.refused.extend(step.refused);
-        self.moves_refused.extend(step.moves_refused);
-        self.failed.extend(step.failed);
-    }
-}
 
 /// A channel that was given to this many recorders in a row, none of which recorded, is told of.
 const ATTEMPTS_BEFORE_ALERT: u32 = 3;
@@ -129,9 +72,7 @@ where
     report.channels = rows.len();
     (report.recording, report.not_recording) = recorded(policy, &observed, now);
     report.tasks = live.len();
-    report.waiting = plan.waiting.len();
-    report.next_due = plan.waiting.values().min().copied();
-    report.launches_left = plan.launches_left;
+    report.note(&plan);
     apply(table, tasks, policy.calls_concurrent, plan.actions, report).await;
     Ok(assignments)
 }

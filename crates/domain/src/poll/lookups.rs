@@ -6,6 +6,7 @@ use crate::device::{Device, DeviceStatus};
 use crate::id::{ChannelKey, DeviceIndex};
 use crate::task::AssignmentRow;
 use jiff::Timestamp;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One device to look into.
@@ -20,7 +21,8 @@ pub struct Lookup {
 }
 
 /// Why a device is looked into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum LookupReason {
     /// No channel of it is known.
     New,

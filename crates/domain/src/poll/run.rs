@@ -1,9 +1,11 @@
 //! The poll's loop over the ports.
 
-use super::{Action, DeviceLookup, FoundChannel, Lookup, Observed, Plan, PollPolicy, Why, lookups, plan};
+use super::{
+    Action, DeviceLookup, FoundChannel, Lookup, LookupReason, Observed, Plan, PollPolicy, Why, lookups, plan,
+};
 use crate::alert::{Severity, Trouble};
 use crate::credentials::{self, Rejection};
-use crate::device::DeviceStatus;
+use crate::device::{Device, DeviceStatus};
 use crate::id::{ChannelKey, DeviceIndex};
 use crate::ports::{Alerts, ChannelsTable, ControlTable, Gateway, PortError, Put, TasksTable};
 use crate::settings::Overrides;
@@ -25,6 +27,8 @@ pub struct Report {
     pub channels: usize,
     /// Devices looked into.
     pub lookups: usize,
+    /// The same, by why.
+    pub lookup_reasons: BTreeMap<LookupReason, usize>,
     /// Lookups without an answer, with the reason.
     pub lookups_failed: BTreeMap<String, String>,
     /// Channels added.
@@ -130,6 +134,9 @@ async fn look_into<G: Gateway>(
     report: &mut Report,
 ) -> BTreeMap<DeviceIndex, DeviceLookup> {
     report.lookups = wanted.len();
+    for lookup in wanted {
+        *report.lookup_reasons.entry(lookup.reason).or_default() += 1;
+    }
     let answers: Vec<_> = stream::iter(wanted)
         .map(|lookup| async move { (lookup.device.clone(), find_channels(gateway, lookup).await) })
         .buffer_unordered(policy.lookups_concurrent.max(1))

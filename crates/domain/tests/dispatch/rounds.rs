@@ -3,11 +3,12 @@
 use super::{at, beat_all, channel, fixture, packed, planned};
 use domain::channel::{DeviceState, Revision};
 use domain::credentials::{self, Rejection};
-use domain::dispatch::Action;
+use domain::dispatch::{Action, Replaced};
 use domain::ports::{ChannelsTable, Put, Tasks, TasksTable};
 use domain::task::{Assignment, Heartbeat};
 use domain::{Generation, Severity};
 use futures::executor::block_on;
+use std::collections::BTreeMap;
 
 #[test]
 fn a_start_whose_assignment_was_lost_is_adopted_not_repeated() {
@@ -68,6 +69,27 @@ fn a_late_report_of_a_replaced_recorder_changes_nothing() {
     let put = block_on(world.tables.heartbeat(&first.key, &task, first.generation, &beat)).unwrap();
     assert_eq!(put, Put::Stale);
     assert_eq!(world.tables.assignments()[0].assignment.generation, Generation(2));
+}
+
+#[test]
+fn a_report_says_why_channels_are_placed_and_recorders_stopped() {
+    let world = fixture(&["A", "B"]);
+    assert_eq!(world.dispatch(0).placed, BTreeMap::from([(Replaced::First, 2)]));
+    let task = world.tables.assignments()[0].assignment.task.clone().unwrap();
+    world.tasks.end(&task);
+    beat_all(&world, 195);
+    assert_eq!(
+        world.dispatch(200).placed,
+        BTreeMap::from([(Replaced::TaskGone, 1)])
+    );
+    let row = world.tables.channels().remove(1);
+    let gone = block_on(world.tables.delete_channel(&row.key, row.revision)).unwrap();
+    assert_eq!(gone, Put::Written);
+    beat_all(&world, 295);
+    assert_eq!(
+        world.dispatch(300).stops,
+        BTreeMap::from([("it has no channel", 1)])
+    );
 }
 
 fn rejected() -> Rejection {

@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::channel::{ChannelRow, DeviceState, Revision};
+use domain::credentials::{self, Rejection};
 use domain::fakes::{FakeAlerts, FakeGateway, FakeTables, Weather, rows};
 use domain::poll::{
     Action, DeviceLookup, FoundChannel, LookupReason, Observed, Plan, PollPolicy, lookups, plan, poll,
 };
-use domain::ports::Put;
+use domain::ports::{ControlTable, Put};
 use domain::settings::{Overrides, RecordingSettings};
 use domain::{ChannelId, ChannelKey, Device, DeviceIndex, DeviceKind, DeviceStatus, OfflineHint, Severity};
 use futures::executor::block_on;
@@ -365,6 +366,23 @@ fn a_rejected_password_removes_nothing_and_tells_once() {
     world.gateway.refuse(false);
     world.poll(6000);
     assert_eq!(world.told(), [Severity::Critical, Severity::Resolved]);
+}
+
+#[test]
+fn a_device_list_lifts_a_recorders_rejection_though_the_rest_of_the_poll_fails() {
+    let world = fixture(1);
+    let said = Rejection {
+        version: None,
+        since: at(0),
+        by: "recorder".into(),
+        locked_until: None,
+    };
+    block_on(credentials::reject(&world.tables, &said)).unwrap();
+    let spoilt = serde_json::json!(5);
+    let put = block_on(world.tables.put_control("settings", &spoilt, None)).unwrap();
+    assert_eq!(put, Put::Written);
+    assert!(world.poll(0).failure.unwrap().contains("settings"));
+    assert_eq!(block_on(credentials::rejected(&world.tables)).unwrap(), None);
 }
 
 #[test]

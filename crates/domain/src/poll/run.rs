@@ -50,8 +50,8 @@ pub struct Report {
 
 /// Polls once. A failed poll is a report with `failure`, not an error: the tables are untouched and people are
 /// told, at once when somebody must act and after two failures in a row when it may pass. A device list is proof
-/// that the gateway accepts our password: a rejection of no known version that was known before it is forgotten. Those of
-/// a version are for who knows the versions.
+/// that the gateway accepts our password, whatever becomes of the rest: a rejection of no known version that was known
+/// before it is forgotten. Those of a version are for who knows the versions.
 pub async fn poll<G, T, L>(policy: &PollPolicy, gateway: &G, table: &T, alerts: &L, now: Timestamp) -> Report
 where
     G: Gateway,
@@ -60,12 +60,18 @@ where
 {
     let mut report = Report::default();
     let rejection = credentials::rejected(table).await;
-    let troubles = match look(policy, gateway, table, now, &mut report).await {
-        Ok(plan) => {
-            apply(table, &plan, &mut report).await;
+    let planned = match gateway.devices().await {
+        Ok(devices) => {
             if let Err(error) = accept(table, rejection).await {
                 report.writes_failed.push(error.chain());
             }
+            look_at(policy, gateway, &devices, table, now, &mut report).await
+        }
+        Err(error) => Err(error),
+    };
+    let troubles = match planned {
+        Ok(plan) => {
+            apply(table, &plan, &mut report).await;
             held(&plan)
         }
         Err(error) => {
@@ -105,6 +111,21 @@ where
     T: ChannelsTable + TasksTable + ControlTable,
 {
     let devices = gateway.devices().await?;
+    look_at(policy, gateway, &devices, table, now, report).await
+}
+
+async fn look_at<G, T>(
+    policy: &PollPolicy,
+    gateway: &G,
+    devices: &[Device],
+    table: &T,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<Plan, PortError>
+where
+    G: Gateway,
+    T: ChannelsTable + TasksTable + ControlTable,
+{
     let rows = table.list_channels().await?;
     let assignments = table.list_assignments().await?;
     let (overrides, _) = Overrides::load(table).await?;
@@ -114,10 +135,10 @@ where
         .filter(|device| device.status == DeviceStatus::Online)
         .count();
     report.channels = rows.len();
-    let wanted = lookups(policy, &devices, &rows, &assignments, now);
+    let wanted = lookups(policy, devices, &rows, &assignments, now);
     let lookups = look_into(policy, gateway, &wanted, report).await;
     let observed = Observed {
-        devices: &devices,
+        devices,
         rows: &rows,
         overrides: &overrides,
         lookups: &lookups,

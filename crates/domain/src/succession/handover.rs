@@ -16,6 +16,11 @@ const PASSED_BY: SignedDuration = SignedDuration::from_secs(1);
 /// A successor has what follows its first picture for so long, as far as that picture tells: more than passes in a handover
 /// between the picture and the old recorder's end, unless a table is out of reach.
 const VOUCHED_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// Parts are held back for so long while no picture of the successor is known: more than passes between its time and the
+/// word of its first picture, its connection and a table's delay included. One that takes longer may never come (its image
+/// crashes, or the gateway refuses it a second stream), and until it does the archive shall have what is recorded. What it has
+/// of these parts, too, is kept twice.
+const HELD_BACK_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is known of the successor, and the parts of the recording that are held back for it. Ticks are the time since
 /// any one moment, by a clock that nobody sets.
@@ -69,6 +74,17 @@ impl<P> Handover<P> {
         }
         self.parts.push((first, part));
         None
+    }
+
+    /// The parts that are held back no longer: nothing is known of a picture of the successor, and they are old. They are the
+    /// archive's.
+    pub fn overdue(&mut self, now: Timestamp) -> Vec<P> {
+        if self.is_done() {
+            return Vec::new();
+        }
+        let is_old = |(first, _): &&(FirstPicture, P)| now.duration_since(first.at) > HELD_BACK_MAX;
+        let old = self.parts.iter().take_while(is_old).count();
+        self.parts.drain(..old).map(|(_, part)| part).collect()
     }
 
     /// Whether nothing more need be recorded: the successor has what follows, or this recorder has nothing to lose.

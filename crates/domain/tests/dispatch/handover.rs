@@ -4,6 +4,8 @@ use super::{assigned, at};
 use domain::succession::{Handover, Settled, Succession, keeps_from};
 use domain::{FirstPicture, Generation, PictureMark, Predecessor, TaskArn};
 use jiff::SignedDuration;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
@@ -77,6 +79,76 @@ fn what_is_recorded_before_a_late_word_of_the_successor_is_rather_kept_twice() {
     handover.learn(succession(Some(picture(30))), NOW);
     let (ours, theirs) = (vec![0, 120], vec![30, 60, 90]);
     assert_eq!(handover.settle(), Settled { ours, theirs });
+}
+
+#[test]
+fn a_successor_that_never_has_a_picture_keeps_nothing_from_the_archive() {
+    let mut handover = holding(succession(None), &[]);
+    let mut archived = Vec::new();
+    for second in 0..600 {
+        assert_eq!(handover.hold(picture(second), second), None);
+        archived.extend(handover.overdue(at(second + 1)));
+        let first_held = second.saturating_sub(59).max(0);
+        assert_eq!(archived, (0..first_held).collect::<Vec<_>>(), "at {second}");
+    }
+    // Nor does a line that is down: no part follows the last one.
+    archived.extend(handover.overdue(at(700)));
+    assert_eq!(archived, (0..600).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_successor_that_begins_makes_its_parts_wait_for_the_end() {
+    let mut handover = holding(succession(None), &[0, 30, 60, 90]);
+    assert_eq!(handover.overdue(at(61)), [0]);
+    handover.learn(succession(Some(picture(60))), NOW);
+    assert!(
+        handover.overdue(at(300)).is_empty(),
+        "what is whose is known soon"
+    );
+    let (ours, theirs) = (vec![30], vec![60, 90]);
+    assert_eq!(handover.settle(), Settled { ours, theirs });
+}
+
+#[test]
+fn a_successor_whose_word_is_late_has_some_parts_twice_and_the_rest_alone() {
+    let mut handover = holding(succession(None), &[0, 30, 60, 90]);
+    assert_eq!(handover.overdue(at(100)), [0, 30]);
+    handover.learn(succession(Some(picture(30))), NOW);
+    assert!(handover.is_over(true, Some(at(100)), NOW + Duration::from_secs(2)));
+    let (ours, theirs) = (vec![], vec![60, 90]);
+    assert_eq!(handover.settle(), Settled { ours, theirs });
+}
+
+proptest! {
+    /// Whatever is given back early, every part is somebody's in the end, and only what follows the successor's first picture
+    /// is its.
+    #[test]
+    fn every_part_is_given_back_or_the_successors(
+        steps in vec(1_i64..40, 1..40),
+        looks in vec(any::<bool>(), 40),
+        began in 0_i64..600,
+        known_at in 0_usize..50,
+    ) {
+        let mut handover = holding(succession(None), &[]);
+        let (mut second, mut held, mut ours) = (0, Vec::new(), Vec::new());
+        for (index, (step, looks)) in steps.iter().zip(looks).enumerate() {
+            if index == known_at {
+                handover.learn(succession(Some(picture(began))), NOW);
+            }
+            ours.extend(handover.hold(picture(second), second));
+            held.push(second);
+            second += step;
+            if looks {
+                ours.extend(handover.overdue(at(second)));
+            }
+        }
+        let settled = handover.settle();
+        prop_assert!(settled.theirs.iter().all(|part| *part >= began && known_at < steps.len()));
+        ours.extend(settled.ours);
+        ours.extend(settled.theirs);
+        ours.sort_unstable();
+        prop_assert_eq!(ours, held);
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ const BRANCHES: &[&str] = &[
     "handed over",
     "hands over without the table",
     "moved again before it had moved",
+    "held back no longer",
     "predecessor dies",
     "successor dies before its first picture",
     "left without a successor",

@@ -166,6 +166,13 @@ impl Recording {
         spool: &mut Vec<SegmentKey>,
         step: &mut Step,
     ) -> Option<&'static str> {
+        if let Some(heir) = &mut self.handover {
+            let overdue = heir.handover.overdue(scene.now + clock_off);
+            if !overdue.is_empty() {
+                step.reached.push("held back no longer");
+            }
+            spool.extend(overdue);
+        }
         let key = &self.assignment.key;
         let there = scene.streams.get(key) == Some(&self.assignment.media_url);
         if there && !self.connected && scene.refusing {

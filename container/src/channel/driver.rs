@@ -227,7 +227,7 @@ impl Driver {
         }
     }
 
-    /// Goes on with the handover, if there is one: records in parts, and stops when the successor has what follows.
+    /// Goes on with the handover, if there is one: records in parts, gives back those that nobody asked for, and stops when the successor has what follows.
     fn hand_over(&mut self) {
         let Some(handover) = self.handover.as_mut().filter(|_| !self.stopping) else {
             return;
@@ -236,7 +236,10 @@ impl Driver {
         if handover.begins_parts(now.wall) {
             self.recording.cut_into_parts();
         }
-        if handover.is_over(self.started, self.recording.recorded_until(), now.tick) {
+        let overdue = handover.overdue(now.wall);
+        let is_over = handover.is_over(self.started, self.recording.recorded_until(), now.tick);
+        overdue.into_iter().for_each(|part| self.complete(part));
+        if is_over {
             tracing::info!(channel = %self.assignment.key, "channel is handed over: stopping");
             self.stopping = true;
             self.inputs.push_back(Input::Stop);

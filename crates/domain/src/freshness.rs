@@ -47,7 +47,9 @@ pub struct Freshness {
     pub mute: BTreeSet<ChannelKey>,
 }
 
-/// Judges one look. Pure and total: clocks that disagree make an age zero, never negative.
+/// Judges one look. Pure and total: clocks that disagree a little make an age zero, never negative. A newest segment that is
+/// further ahead than `slack` was dated by a clock that was wrong: it says nothing, or a channel that has died since would look
+/// fresh until then.
 pub fn judge(
     slack: SignedDuration,
     rows: &[ChannelRow],
@@ -66,6 +68,7 @@ pub fn judge(
         let heartbeat = heartbeats.get(&row.key).copied();
         let since = heartbeat
             .and_then(|heartbeat| heartbeat.last_segment_at)
+            .filter(|at| at.duration_since(now) <= slack)
             .map_or(row.wanted_since, |at| at.max(row.wanted_since));
         let age = now.duration_since(since).max(SignedDuration::ZERO);
         let segments = SignedDuration::from_secs(2 * i64::from(row.settings.segment_seconds.get()));

@@ -188,3 +188,14 @@ fn a_cause_beyond_the_gateway_is_not_counted_against_it() {
         assert_eq!(world.blamed(0), (2, 1), "{cause}");
     }
 }
+
+#[test]
+fn a_newest_segment_of_a_wrong_clock_says_nothing() {
+    let stale = |newest| World::new(&[("A", Some(newest))]).check(0).stale.len();
+    assert_eq!(
+        stale(3 * 3_600),
+        1,
+        "what was dated hours ahead proves nothing of now"
+    );
+    assert_eq!(stale(90), 0, "clocks may disagree");
+}

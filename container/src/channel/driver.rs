@@ -358,7 +358,8 @@ impl Driver {
             self.context.tally.segments.add(1);
             self.context.tally.bytes.add(pending.size_bytes);
             self.context.tally.lost_packets.add(lost_packets);
-            self.context.board.closed(&segment.channel, segment.end());
+            let now = self.context.now().wall;
+            self.context.board.closed(&segment.channel, segment.end(), now);
         }
         uploader::add(&self.context, pending);
     }

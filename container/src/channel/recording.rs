@@ -18,9 +18,9 @@ use std::time::Duration;
 const HOLE_AFTER: SignedDuration = SignedDuration::from_secs(2);
 /// ... unless so many pictures at the last interval take longer: then it is a slow camera.
 const HOLE_INTERVALS: i32 = 4;
-/// An earlier recorder's clock may have been ahead of ours by this much; more is a wrong clock, and waiting for
-/// ours to pass it would record nothing with a true time.
-const FLOOR_AHEAD_MAX: SignedDuration = SignedDuration::from_secs(10);
+/// A hole that shows so soon after the stream had to wait for a transform is that one's doing: the gateway gave up what
+/// nobody took. More than its buffers and ours hold.
+const WAITED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What became of what was pushed.
 #[derive(Debug)]
@@ -59,14 +59,8 @@ impl Recording {
         let spool = context
             .spool
             .channel(assignment.key.clone(), assignment.generation);
-        let latest = context
-            .now()
-            .wall
-            .saturating_add(FLOOR_AHEAD_MAX)
-            .unwrap_or(Timestamp::MAX);
-        let floor = recorded_to.filter(|floor| *floor <= latest);
         Self {
-            pipeline: Pipeline::new(spool, assignment.settings.clone(), floor),
+            pipeline: Pipeline::new(spool, assignment.settings.clone(), recorded_to),
             params: None,
             last_picture: None,
             last_interval: SignedDuration::ZERO,

@@ -12,7 +12,9 @@
 //! - When all frames of two whole segments say that UTC is more than [`STEP`] later than we think, our clock
 //!   was set forward: the next segment starts there. When our clock was set back, nothing may be said twice, so the
 //!   offset slews back.
-//! - No segment starts before the end of the channel's previous one (`floor`), whatever clocks do.
+//! - No segment starts before the end of the channel's previous one (`floor`), unless that is more than [`AHEAD_MAX`]
+//!   ahead of our clock: then ours was set back so far (or an earlier recorder's was wrong) that to wait for it, or to slew,
+//!   would misdate everything for hours or days.
 //!
 //! Reasons and alternatives: `docs/decisions/0003-clock-model.md`.
 
@@ -31,8 +33,13 @@ pub const STEP: SignedDuration = SignedDuration::from_secs(5);
 /// A media clock that leaves the wall clock by this much between two frames has jumped.
 pub const JUMP: SignedDuration = SignedDuration::from_secs(10);
 
+/// What is recorded may be ahead of our clock by this: an earlier recorder's was, or ours was set back and is slewed after.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_secs(10);
+
 const PPM: i128 = 1_000_000;
 const NANOS_PER_MILLI: i128 = 1_000_000;
+/// Before any time there is, and far enough from the end of the numbers to count with.
+const NO_FLOOR: i128 = i128::MIN / 2;
 
 /// The clock of one RTSP session of one channel.
 #[derive(Debug, Clone)]
@@ -72,11 +79,17 @@ pub struct Span {
     pub drift_ms: i64,
 }
 
+/// The end of a recording, unless it is so far ahead of our clock that only a wrong clock can have said so.
+pub(crate) fn believed(end: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    end.filter(|end| end.duration_since(now) <= AHEAD_MAX)
+}
+
 impl SessionClock {
-    /// A clock for a new session that says nothing before `floor`, the end of the channel's last segment.
+    /// A clock for a new session that says nothing before `floor`, the end of the channel's last segment; a floor that
+    /// the first frame shows to be a wrong clock's does not hold.
     pub fn new(floor: Option<Timestamp>) -> Self {
         Self {
-            floor: floor.map_or(i128::MIN / 2, Timestamp::as_nanosecond),
+            floor: floor.map_or(NO_FLOOR, Timestamp::as_nanosecond),
             state: State::Learning,
             least: None,
             least_before: None,
@@ -99,6 +112,8 @@ impl SessionClock {
             if ahead > JUMP.as_nanos() || backwards > JUMP.as_nanos() {
                 return false;
             }
+        } else if self.floor - arrival > AHEAD_MAX.as_nanos() {
+            self.floor = NO_FLOOR;
         }
         self.newest = Some((media, arrival));
         let offset = arrival - media;
@@ -303,7 +318,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
-        fn segments_never_overlap_and_never_grow_by_more_than_a_hundredth(weather in weather(20_000, 4)) {
+        fn segments_never_overlap_and_never_grow_by_more_than_a_hundredth(weather in weather(2_400, 4)) {
             let run = run(&weather, 900);
             for pair in run.spans.windows(2) {
                 prop_assert!(pair[0].end <= pair[1].start);
@@ -311,6 +326,16 @@ mod tests {
             for span in &run.spans {
                 let length = span.end.duration_since(span.start).as_millis();
                 prop_assert!(length <= 30_301, "{length} ms long");
+            }
+        }
+
+        /// Four steps that are small enough to be slewed after, and as much jitter as there is, may be behind it.
+        #[test]
+        fn nothing_is_dated_far_ahead_of_our_clock_however_it_is_set(weather in weather(4 * 3_600_000, 4)) {
+            let run = run(&weather, 900);
+            let most = 4 * AHEAD_MAX.as_nanos() + 4 * SECOND;
+            for error in &run.errors {
+                prop_assert!(*error <= most, "{} ms ahead", error / NANOS_PER_MILLI);
             }
         }
 
@@ -370,6 +395,23 @@ mod tests {
         assert_eq!(clock.open(MediaTime::new(90_000, RATE)), floor);
         let span = clock.close(MediaTime::new(180_000, RATE));
         assert_eq!((span.start, span.end), (floor, timestamp(NOW + 2 * SECOND)));
+    }
+
+    #[test]
+    fn a_session_after_a_clock_was_put_right_starts_at_the_right_time() {
+        let three_hours_ahead = timestamp(NOW + 3 * 3_600 * SECOND);
+        let mut clock = SessionClock::new(Some(three_hours_ahead));
+        assert!(clock.observe(MediaTime::new(90_000, RATE), timestamp(NOW)));
+        assert_eq!(clock.open(MediaTime::new(90_000, RATE)), timestamp(NOW));
+        let span = clock.close(MediaTime::new(180_000, RATE));
+        assert_eq!((span.start, span.end), (timestamp(NOW), timestamp(NOW + SECOND)));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_right_by_hours_is_followed_at_once() {
+        let run = run(&still_air(vec![(45, -3 * 3_600_000)]), 120);
+        let last = run.errors.last().unwrap();
+        assert!(last.abs() < 30 * NANOS_PER_MILLI, "{last}");
     }
 
     #[test]

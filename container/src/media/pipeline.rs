@@ -66,7 +66,7 @@ impl Pipeline {
     /// The end of the last picture that is recorded, by UTC; what is in memory counts.
     pub fn recorded_until(&self) -> Option<Timestamp> {
         let open = self.session.as_ref().and_then(Session::recorded_until);
-        open.max(self.work.recorded_until())
+        open.or(self.work.recorded_until())
     }
 
     /// How far the camera's own clock is ahead of ours, by its last sender report in this session.

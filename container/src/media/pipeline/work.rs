@@ -86,7 +86,7 @@ impl Work {
                     self.first = Some((*id, FirstPicture { at, mark }));
                 }
                 Step::Close(closing) => {
-                    self.recorded_until = self.recorded_until.max(Some(closing.span.end));
+                    self.recorded_until = Some(closing.span.end);
                     note_camera_clock(closing, clock);
                 }
                 Step::Open { .. } | Step::Append { .. } => {}

@@ -1,5 +1,6 @@
 //! What each channel says of itself, and telling the table: the heartbeats.
 
+use crate::media::clock::believed;
 use domain::ports::{PortError, Put, TasksTable};
 use domain::{ChannelKey, FirstPicture, Generation, Heartbeat, TaskArn};
 use jiff::Timestamp;
@@ -81,14 +82,15 @@ impl Board {
     }
 
     /// A segment was closed; goes with the next heartbeat. A channel's very first is told at once: should this
-    /// recorder die before that heartbeat, the next one would not know where the hole begins.
-    pub(crate) fn closed(&self, key: &ChannelKey, end: Timestamp) {
+    /// recorder die before that heartbeat, the next one would not know where the hole begins. Segments may close out of order:
+    /// the newest is told, unless our clock, `now`, has been put right since.
+    pub(crate) fn closed(&self, key: &ChannelKey, end: Timestamp, now: Timestamp) {
         if let Some(entry) = self.lock().get_mut(key) {
             if entry.last_segment_at.is_none() {
                 entry.news = true;
                 self.changed.notify_one();
             }
-            entry.last_segment_at = entry.last_segment_at.max(Some(end));
+            entry.last_segment_at = believed(entry.last_segment_at, now).max(Some(end));
         }
     }
 
@@ -256,7 +258,8 @@ mod tests {
         );
 
         board.report(&key(), Some("broken"));
-        board.closed(&key(), Timestamp::from_second(9).unwrap());
+        let end = Timestamp::from_second(9).unwrap();
+        board.closed(&key(), end, end);
         let writes = tables.writes();
         for _ in 0..3 {
             board
@@ -285,8 +288,21 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         board.beat(&tables, &task, Which::News, at(1)).await.unwrap();
         for (end, known) in [(9, 9), (19, 9)] {
-            board.closed(&key(), at(end));
+            board.closed(&key(), at(end), at(end));
             board.beat(&tables, &task, Which::News, at(20)).await.unwrap();
+            assert_eq!(reported(&tables).await.last_segment_at, Some(at(known)));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_segment_is_told_and_not_the_one_of_a_wrong_clock() {
+        let (tables, task) = assigned(1).await;
+        let board = Board::default();
+        board.enter(&key(), Generation(1), None);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (end, now, known) in [(30, 30, 30), (25, 31, 30), (9_060, 9_060, 9_060), (90, 90, 90)] {
+            board.closed(&key(), at(end), at(now));
+            board.beat(&tables, &task, Which::All, at(now)).await.unwrap();
             assert_eq!(reported(&tables).await.last_segment_at, Some(at(known)));
         }
     }

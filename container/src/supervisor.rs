@@ -12,6 +12,7 @@ use crate::channel::driver::{self, Command, Ended};
 use crate::channel::hole::first_hole;
 use crate::context::Context;
 use crate::estates::OnDisk;
+use crate::media::clock::believed;
 use crate::word::Cleared;
 use domain::ports::{GapsTable, PortError, TasksTable};
 use domain::succession::{Standing, Succession, standing};
@@ -234,19 +235,21 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         }
     }
 
-    fn start(&mut self, row: AssignmentRow) {
+    fn start(&mut self, mut row: AssignmentRow) {
         let Assignment { key, generation, .. } = row.assignment.clone();
+        let now = self.context.now().wall;
         tracing::info!(channel = %key, %generation, "channel starts");
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let stop = CancellationToken::new();
-        let last_segment_at = row.heartbeat.last_segment_at;
+        let last_segment_at = believed(row.heartbeat.last_segment_at, now);
+        row.heartbeat.last_segment_at = last_segment_at;
         self.context.board.enter(&key, generation, last_segment_at);
         let running = Running {
             assignment: row.assignment.clone(),
             succeeded: false,
             stopping: false,
         };
-        let on_disk = self.on_disk.get(&key).copied();
+        let on_disk = believed(self.on_disk.get(&key).copied(), now);
         let (since, _) = first_hole(&row.assignment, &row.heartbeat, on_disk);
         let context = Arc::clone(self.context);
         let recording = driver::record(context, row, on_disk, inbox, stop.clone());

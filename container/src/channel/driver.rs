@@ -179,8 +179,10 @@ impl Driver {
             () = self.stop.cancelled(), if !self.stopping => Event::Stop,
             Some(command) = self.commands.recv() => Event::Command(command),
             recorded = self.recording.next() => Event::Recorded(recorded),
-            event = self.line.next() => Event::Line(event),
+            event = self.line.next(), if takes_frames => Event::Line(event),
             () = self.timer.as_mut() => Event::Tick,
+        // Frames wait where they are while a transform does not keep up; orders and the end do not.
+        let takes_frames = !self.recording.is_behind();
         }
     }
 
@@ -222,6 +224,11 @@ impl Driver {
             let mut out = Vec::new();
             self.machine.step(input, self.context.now(), &mut out);
             for output in out {
+            Event::Tick if self.recording.is_behind() => {
+                // The silence is ours: the camera's frames wait. A transform that hangs is given up by itself.
+                self.recording.note_waiting();
+                self.inputs.push_back(Input::Frame);
+            }
                 self.obey(output).await;
             }
         }
@@ -318,6 +325,7 @@ impl Driver {
     /// One death is mended by the next child; deaths in a row are for a person.
     fn transform_failed(&mut self, what: What, error: &str, again_in: Duration) {
         let key = &self.assignment.key;
+            Recorded::CaughtUp => {}
         tracing::warn!(channel = %key, ?what, error, ?again_in, "transform ended and is started again");
         if again_in >= TRANSFORM_PATIENCE {
             let text = format!("the transform of {key} ({what:?}) ends again and again: {error}");

@@ -12,6 +12,7 @@ use domain::{Assignment, FirstPicture, GapCause, PictureMark};
 use jiff::{SignedDuration, Timestamp};
 use std::io;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Pictures further apart than this on the camera's clock are a hole: what lies between was lost on the way, and
 /// what follows cannot be decoded before the next key frame ...
@@ -39,6 +40,8 @@ pub(super) enum Recorded {
     TransformFailed(What, TransformError, Duration),
     /// Recording cannot go on; [`Recording::finish`] it.
     Failed(Failure),
+    /// No transform is behind any more: there is room for frames.
+    CaughtUp,
 }
 
 /// One channel's pipeline.
@@ -51,6 +54,8 @@ pub(super) struct Recording {
     last_interval: SignedDuration,
     /// Why the pipeline is asked to stop.
     because: GapCause,
+    /// When the stream last had to wait for a transform for long.
+    waited_at: Option<Instant>,
 }
 
 impl Recording {
@@ -68,6 +73,7 @@ impl Recording {
         }
     }
 
+            waited_at: None,
     /// The frames that follow are encoded like this; begins a session if there is none.
     pub(super) async fn describe(&mut self, params: StreamParams) -> Result<(), Failure> {
         if self.params.is_some() {
@@ -79,12 +85,29 @@ impl Recording {
         self.begin(GapCause::Starting).await
     }
 
-    /// Records a frame.
+    /// Records a frame. Not to be called while a transform [is behind](Recording::is_behind).
     pub(super) async fn push(&mut self, frame: Frame) -> Result<(), Failure> {
         if frame.track == Track::Video && self.is_after_hole(frame.time) {
-            self.begin(GapCause::StreamStalled).await?;
+            let waited = self.waited_at.is_some_and(|at| at.elapsed() <= WAITED_WITHIN);
+            let cause = if waited {
+                GapCause::TransformFailed
+            } else {
+                GapCause::StreamStalled
+            };
+            self.begin(cause).await?;
         }
-        self.pipeline.push(frame).await.map_err(|error| failure(&error))
+        let taken = self.pipeline.offer(frame).await;
+        taken.map_err(|error| self.failure(&error))
+    }
+
+    /// Whether a transform does not keep up: frames have to wait until [`Recording::next`] says otherwise.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pipeline.is_behind()
+    }
+
+    /// Frames have been waiting for a transform for long.
+    pub(super) fn note_waiting(&mut self) {
+        self.waited_at = Some(Instant::now());
     }
 
     /// What the camera believes the time to be.
@@ -109,9 +132,15 @@ impl Recording {
 
     /// What happens next; for ever pending when nothing will. Cancel-safe.
     pub(super) async fn next(&mut self) -> Recorded {
-        match self.pipeline.next().await {
-            Ok(event) => self.named(event),
-            Err(error) => Recorded::Failed(failure(&error)),
+        let event = if self.pipeline.is_behind() {
+            self.pipeline.catch_up().await
+        } else {
+            self.pipeline.next().await.map(Some)
+        };
+        match event {
+            Ok(Some(event)) => self.named(event),
+            Ok(None) => Recorded::CaughtUp,
+            Err(error) => Recorded::Failed(self.failure(&error)),
         }
     }
 

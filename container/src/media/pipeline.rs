@@ -163,11 +163,41 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`]; call [`Pipeline::finish`], then [`Pipeline::begin`] again when it makes sense.
     pub async fn push(&mut self, frame: Frame) -> Result<(), PipelineError> {
-        self.take(frame)?;
-        while self.session.as_ref().is_some_and(Session::is_behind) {
+        self.offer(frame).await?;
+        while self.is_behind() {
             self.wait().await?;
         }
         self.work.carry_on().await
+    }
+
+    /// [`Pipeline::push`] for a caller who has more to do than to wait for a transform: while [`Pipeline::is_behind`], it offers
+    /// nothing and lets the pipeline [`Pipeline::catch_up`].
+    ///
+    /// # Errors
+    /// [`PipelineError`], as for [`Pipeline::push`].
+    pub async fn offer(&mut self, frame: Frame) -> Result<(), PipelineError> {
+        self.take(frame)?;
+        self.work.carry_on().await
+    }
+
+    /// Whether a transform does not keep up.
+    pub fn is_behind(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::is_behind)
+    }
+
+    /// What happens until no transform is behind any more; `None` then. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`PipelineError`], as for [`Pipeline::push`].
+    pub async fn catch_up(&mut self) -> Result<Option<Event>, PipelineError> {
+        while self.is_behind() {
+            self.work.carry_on().await?;
+            if let Some(event) = self.work.event() {
+                return Ok(Some(event));
+            }
+            self.wait().await?;
+        }
+        Ok(None)
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), PipelineError> {

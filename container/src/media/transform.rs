@@ -13,6 +13,7 @@
 
 mod args;
 mod child;
+mod debt;
 mod feed;
 mod g711;
 mod kept;
@@ -26,6 +27,7 @@ use crate::media::demux::{Access, Item};
 use crate::media::frame::{Frame, MediaTime, Track};
 use crate::media::mux::TrackSpec;
 use child::Running;
+use debt::Debt;
 pub use feed::Source;
 use feed::Writer;
 use jiff::{SignedDuration, Timestamp};
@@ -47,8 +49,6 @@ const RESTART_PAUSES: [Duration; 5] = [
     Duration::from_secs(5),
     Duration::from_secs(10),
 ];
-/// What a child may keep to itself until it is given more: two access units of sound at 8 kHz, one picture a second.
-const HELD_BACK: SignedDuration = SignedDuration::from_secs(2);
 /// After so many deaths in a row without an answer, what the child was given is the likely reason, and given up.
 const POISON_AFTER: usize = 3;
 /// Sound may be so far behind; pictures that are not held back would close its segment without it.
@@ -229,6 +229,7 @@ impl Transform {
     }
 
     async fn turn(&mut self) -> Turn {
+        let is_waited_for = self.is_behind();
         let State::Running(child) = &mut self.state else {
             return Turn::Out(None);
         };
@@ -241,15 +242,17 @@ impl Transform {
         self.kept.skip_until(|frame| writer.accepts(frame));
         if self.closed && self.kept.next().is_none() {
             running.close_input();
-            debt.since.get_or_insert_with(Instant::now);
+            debt.is_due();
         }
         let patience = if self.closed {
             DRAIN_MAX
         } else {
             self.job.patience()
         };
-        let stuck_at = debt.since.map(|since| since + patience);
         let (feed, outputs) = running.ends();
+        let is_blocked = self.kept.next().is_some() && feed.is_some_and(|feed| feed.capacity() == 0);
+        debt.blocked(is_waited_for || is_blocked);
+        let stuck_at = debt.since().map(|since| since + patience);
         let room = async {
             let feed = feed?;
             let frame = self.kept.next()?;
@@ -277,7 +280,7 @@ impl Transform {
                 tracks.into_iter().next().map(Output::Track)
             }
             Item::Sample(access) => {
-                child.debt.since = None;
+                child.debt.answered();
                 let time = feed::from_child(access.time);
                 let is_new = self
                     .last_out
@@ -342,28 +345,6 @@ impl Transform {
             State::Pausing(Instant::now() + again_in)
         };
         Output::Failed { error, again_in }
-    }
-}
-
-/// What a child owes.
-#[derive(Debug, Default)]
-struct Debt {
-    /// The first frame it was given.
-    from: Option<MediaTime>,
-    /// Since when it owes an answer.
-    since: Option<Instant>,
-}
-
-impl Debt {
-    /// Encoders and ffmpeg's muxer hold something back: an answer is owed only for what is [`HELD_BACK`] older.
-    fn fed(&mut self, time: MediaTime, last_out: Option<MediaTime>) {
-        let from = *self.from.get_or_insert(time);
-        let answered = last_out.map_or(from.since_start(), |last| {
-            last.since_start().max(from.since_start())
-        });
-        if time.since_start() - answered > HELD_BACK {
-            self.since.get_or_insert_with(Instant::now);
-        }
     }
 }
 

@@ -4,11 +4,12 @@ use crate::camera::{Camera, FPS, Sound, VIDEO_RATE, demux, start};
 use crate::harness::{Folder, channel, closed, events, ffprobe, frames, indexes, settings};
 use domain::settings::{Audio, PictureSize, RecordingSettings, Transcode, Video, VideoCodec};
 use jiff::SignedDuration;
+use recorder::media::frame::Frame;
 use recorder::media::mux::{AUDIO_TRACK, VIDEO_TRACK};
 use recorder::media::pipeline::{Break, Event, Pipeline, What};
 use recorder::media::spool::Pending;
 use recorder::media::transform::TransformError;
-use simulator::media::Codec;
+use simulator::media::{Codec, LoopSpec};
 use std::fs;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
@@ -52,7 +53,15 @@ async fn transform(pipeline: &mut Pipeline, camera: &Camera) -> Vec<Event> {
 
 /// Finishes when ffmpeg has caught up with the camera: what it is given to come to an end is counted in seconds.
 async fn finish(pipeline: &mut Pipeline, camera: &Camera) -> Vec<Event> {
-    let nearly_all = camera.frames.last().unwrap().arrived_at - HELD_BACK;
+    let mut seen = catch_up(pipeline, &camera.frames).await;
+    pipeline.finish().await.unwrap();
+    seen.extend(events(pipeline));
+    seen
+}
+
+/// Waits until ffmpeg has put out these frames but for what it holds back.
+async fn catch_up(pipeline: &mut Pipeline, frames: &[Frame]) -> Vec<Event> {
+    let nearly_all = frames.last().unwrap().arrived_at - HELD_BACK;
     let mut seen = Vec::new();
     let catch_up = async {
         while pipeline.recorded_until() < Some(nearly_all) {
@@ -61,8 +70,6 @@ async fn finish(pipeline: &mut Pipeline, camera: &Camera) -> Vec<Event> {
     };
     let caught_up = tokio::time::timeout(PATIENCE, catch_up).await;
     caught_up.expect("ffmpeg catches up");
-    pipeline.finish().await.unwrap();
-    seen.extend(events(pipeline));
     seen
 }
 
@@ -295,12 +302,14 @@ async fn kill(pid: &Path, pipeline: &mut Pipeline, seen: &mut Vec<Event>) {
     while !pid.exists() || pipeline.recorded_until() == before {
         seen.extend(work(pipeline).await);
     }
-    let killed = Command::new("kill")
-        .args(["-9", fs::read_to_string(pid).unwrap().trim()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    signal("-KILL", pid);
     fs::remove_file(pid).unwrap();
+}
+
+fn signal(signal: &str, pid: &Path) {
+    let pid = fs::read_to_string(pid).unwrap();
+    let sent = Command::new("kill").args([signal, pid.trim()]).status().unwrap();
+    assert!(sent.success());
 }
 
 async fn folder_without_trouble(camera: &Camera, asked: Transcode) -> Vec<i64> {
@@ -396,6 +405,54 @@ async fn an_ffmpeg_that_hangs_is_given_up_and_a_camera_that_pauses_is_not() {
 }
 
 #[tokio::test]
+/// Two seconds of frames reach an ffmpeg, which then hangs; the rest is more than it and all before it have room for.
+#[tokio::test]
+async fn an_ffmpeg_that_hangs_at_a_real_bit_rate_is_given_up_and_nothing_is_lost() {
+    let of_sound = RecordingSettings {
+        audio: Audio::Aac,
+        ..settings(2)
+    };
+    let of_pictures = with_video(transcode(VideoCodec::H264));
+    let spec = LoopSpec {
+        frames: 8 * FPS,
+        ..LoopSpec::full_hd(Codec::H264)
+    };
+    for (settings, sound, hangs) in [
+        (of_pictures, Sound::None, What::Pictures),
+        (of_sound, Sound::Mu, What::Sound),
+    ] {
+        let camera = Camera::film_spec(&spec, sound).await;
+        let folder = Folder::new();
+        let scripts = tempfile::tempdir().unwrap();
+        let (program, pid) = traceable(scripts.path());
+        let mut pipeline = folder.pipeline(settings).with_program(program.to_str().unwrap());
+        let hang_at = start() + SignedDuration::from_secs(2);
+        let (before, after) = camera
+            .frames
+            .split_at(camera.frames.partition_point(|frame| frame.arrived_at < hang_at));
+        pipeline.begin(camera.params.clone()).await.unwrap();
+        for frame in before {
+            pipeline.push(frame.clone()).await.unwrap();
+        }
+        let mut seen = catch_up(&mut pipeline, before).await;
+        while fs::read_to_string(&pid).unwrap_or_default().is_empty() {
+            seen.extend(work(&mut pipeline).await);
+        }
+        signal("-STOP", &pid);
+        let rest = async {
+            for frame in after {
+                pipeline.push(frame.clone()).await.unwrap();
+            }
+        };
+        let taken = tokio::time::timeout(PATIENCE, rest).await;
+        taken.unwrap_or_else(|_| panic!("{hangs:?}: the hang is noticed"));
+        seen.extend(finish(&mut pipeline, &camera).await);
+        let stuck = |event: &&Event| matches!(event, Event::TransformFailed { what, error: TransformError::Stuck { .. }, .. } if *what == hangs);
+        assert_eq!(seen.iter().filter(stuck).count(), 1, "{hangs:?}: {seen:?}");
+        assert_eq!(indexes(&closed(&seen)).await, (0..8 * FPS).collect::<Vec<_>>());
+    }
+}
+
 async fn what_kills_every_ffmpeg_is_given_up() {
     let camera = Camera::film(Codec::H264, 2, Sound::None).await;
     let folder = Folder::new();

@@ -2,9 +2,11 @@
 
 use crate::bed::{Bed, channel, eventually};
 use domain::GapCause;
+use domain::coverage::{State, coverage};
 use domain::ports::TasksTable;
 use domain::segment::Origin;
 use domain::settings::{Transcode, Video, VideoCodec};
+use jiff::Timestamp;
 use simulator::media::{AudioCodec, Codec, LoopSpec};
 use simulator::rtsp::StreamSpec;
 use std::num::NonZeroU32;
@@ -170,4 +172,103 @@ async fn a_transformed_channel_is_whole_and_has_its_stills() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let stills = names.filter(|name| name.ends_with(".jpg")).count();
     assert!(stills >= 2, "{stills} stills");
+}
+
+/// The ffmpeg of this process that encodes with so many kbit/s, if there is one.
+fn ffmpeg_of(kbps: u32) -> Option<String> {
+    let parent = std::process::id().to_string();
+    let output = Command::new("pgrep")
+        .args(["-P", &parent, "-f", &format!("b:v {kbps}k")])
+        .output()
+        .unwrap();
+    let pid = String::from_utf8(output.stdout).unwrap();
+    pid.lines().next().map(str::to_owned)
+}
+
+fn stop(pid: &str) {
+    let sent = Command::new("kill").args(["-STOP", pid]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// A bed whose channel 1 comes with a usual bit rate, and is encoded anew with so many kbit/s.
+async fn transcoding(spec: &StreamSpec, kbps: u32) -> Bed {
+    let bed = Bed::with(std::slice::from_ref(spec)).await;
+    let mut assignment = bed.assignment(1, 1);
+    assignment.settings.video = Video::Transcode(Transcode {
+        codec: VideoCodec::H264,
+        bit_rate_kbps: NonZeroU32::new(kbps),
+        size: None,
+        frame_rate: None,
+    });
+    bed.assign(&assignment).await;
+    bed
+}
+
+fn two_megabits() -> StreamSpec {
+    StreamSpec {
+        video: LoopSpec {
+            width: 640,
+            height: 360,
+            bit_rate_kbps: 2_000,
+            ..LoopSpec::default()
+        },
+        ..StreamSpec::default()
+    }
+}
+
+#[tokio::test]
+async fn a_channel_whose_ffmpeg_hangs_goes_on_and_says_what_it_lost() {
+    let (spec, kbps) = (two_megabits(), 307);
+    let bed = transcoding(&spec, kbps).await;
+    let running = bed.run().await;
+    eventually("a segment is archived", async || {
+        !bed.segments(1).await.is_empty()
+    })
+    .await;
+    let hung = ffmpeg_of(kbps).expect("one is at work");
+    stop(&hung);
+    eventually("another one takes over", async || {
+        ffmpeg_of(kbps).is_some_and(|pid| pid != hung)
+    })
+    .await;
+    let taken_over = Timestamp::now();
+    eventually("the channel is recorded again", async || {
+        bed.segments(1)
+            .await
+            .last()
+            .is_some_and(|segment| segment.end() > taken_over)
+    })
+    .await;
+    running.stops().await;
+
+    let (gaps, segments) = (bed.gaps(1).await, bed.segments(1).await);
+    let (first, last) = (segments[0].start, segments.last().unwrap().end());
+    let spans = coverage(&segments, &gaps, first, last);
+    assert!(
+        spans.iter().all(|span| span.state != State::Unexplained),
+        "{spans:?}"
+    );
+    let within = gaps.iter().filter(|gap| gap.start >= first && gap.start < last);
+    let causes: Vec<GapCause> = within.map(|gap| gap.cause).collect();
+    assert!(
+        causes.iter().all(|cause| *cause == GapCause::TransformFailed),
+        "{causes:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_ffmpeg_that_hangs_does_not_hold_up_the_end() {
+    let (spec, kbps) = (two_megabits(), 311);
+    let bed = transcoding(&spec, kbps).await;
+    let running = bed.run().await;
+    eventually("a segment is archived", async || {
+        !bed.segments(1).await.is_empty()
+    })
+    .await;
+    stop(&ffmpeg_of(kbps).expect("one is at work"));
+    // Until more waits than is taken from the camera.
+    sleep(Duration::from_secs(4)).await;
+    let summary = running.stops().await;
+    assert_eq!((summary.left, summary.rows_left), (0, 0));
+    bed.footage(1, &spec).await.is_whole();
 }

@@ -162,7 +162,11 @@ impl Reel {
                 Event::TransformFailed { what, error, .. } => {
                     tracing::warn!(?what, %error, "a transform of footage failed and is started again");
                 }
-                Event::Started { .. } | Event::OnDisk(_) | Event::Stopped { .. } | Event::Still(_) => {}
+                Event::Started { .. }
+                | Event::OnDisk(_)
+                | Event::Stopped { .. }
+                | Event::Lost { .. }
+                | Event::Still(_) => {}
             }
         }
     }

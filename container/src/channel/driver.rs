@@ -35,6 +35,9 @@ use tokio_util::sync::CancellationToken;
 /// A timer that is not needed yet is set this far away.
 const FAR_AWAY: Duration = Duration::from_hours(24);
 
+/// Tries to close what was recorded: each in the room that one more of the oldest recordings leaves, if that is the matter.
+const CLOSE_TRIES: usize = 3;
+
 /// An ffmpeg child that is started again after so long a pause has died several times in a row.
 const TRANSFORM_PATIENCE: Duration = Duration::from_secs(5);
 /// A transform that has not died for so long is well.
@@ -80,6 +83,10 @@ pub(crate) async fn record(
     while !driver.drained {
         let event = driver.next_event().await;
         driver.handle(event).await;
+    }
+    for recorded in driver.recording.give_up() {
+        // Only what is lost is left to be told.
+        let _ = driver.take(recorded);
     }
     driver.context.troubles.is_over(&driver.transform_subject());
     driver
@@ -174,6 +181,8 @@ impl Driver {
 
     async fn next_event(&mut self) -> Event {
         self.set_timer();
+        // Frames wait where they are while a transform does not keep up; orders and the end do not.
+        let takes_frames = !self.recording.is_behind();
         tokio::select! {
             biased;
             () = self.stop.cancelled(), if !self.stopping => Event::Stop,
@@ -181,8 +190,6 @@ impl Driver {
             recorded = self.recording.next() => Event::Recorded(recorded),
             event = self.line.next(), if takes_frames => Event::Line(event),
             () = self.timer.as_mut() => Event::Tick,
-        // Frames wait where they are while a transform does not keep up; orders and the end do not.
-        let takes_frames = !self.recording.is_behind();
         }
     }
 
@@ -217,6 +224,11 @@ impl Driver {
             Event::Line(LineEvent::Connected) => self.inputs.push_back(Input::Connected),
             Event::Line(LineEvent::Item(item)) => self.received(item).await,
             Event::Line(LineEvent::Failed(failure)) => self.broken(failure).await,
+            Event::Tick if self.recording.is_behind() => {
+                // The silence is ours: the camera's frames wait. A transform that hangs is given up by itself.
+                self.recording.note_waiting();
+                self.inputs.push_back(Input::Frame);
+            }
             Event::Tick => self.inputs.push_back(Input::Tick),
         }
         self.hand_over();
@@ -224,11 +236,6 @@ impl Driver {
             let mut out = Vec::new();
             self.machine.step(input, self.context.now(), &mut out);
             for output in out {
-            Event::Tick if self.recording.is_behind() => {
-                // The silence is ours: the camera's frames wait. A transform that hangs is given up by itself.
-                self.recording.note_waiting();
-                self.inputs.push_back(Input::Frame);
-            }
                 self.obey(output).await;
             }
         }
@@ -313,10 +320,12 @@ impl Driver {
                 };
                 ours.into_iter().for_each(|pending| self.complete(pending));
             }
+            Recorded::Lost(start, end, cause) => self.lost(start, end, cause),
             Recorded::Still(pending) => self.complete(*pending),
             Recorded::TransformFailed(what, error, again_in) => {
                 self.transform_failed(what, &chain(&error), again_in);
             }
+            Recorded::CaughtUp => {}
             Recorded::Failed(failure) => return Err(failure),
         }
         Ok(())
@@ -325,7 +334,6 @@ impl Driver {
     /// One death is mended by the next child; deaths in a row are for a person.
     fn transform_failed(&mut self, what: What, error: &str, again_in: Duration) {
         let key = &self.assignment.key;
-            Recorded::CaughtUp => {}
         tracing::warn!(channel = %key, ?what, error, ?again_in, "transform ended and is started again");
         if again_in >= TRANSFORM_PATIENCE {
             let text = format!("the transform of {key} ({what:?}) ends again and again: {error}");
@@ -372,14 +380,31 @@ impl Driver {
         uploader::add(&self.context, pending);
     }
 
+    /// What was recorded is not on disk, nor will it be.
+    fn lost(&self, start: Timestamp, end: Timestamp, cause: GapCause) {
+        let key = self.assignment.key.clone();
+        tracing::error!(channel = %key, %start, %end, %cause, "recorded pictures are lost: the disk refused them");
+        self.context.journal.note(Gap {
+            key,
+            start,
+            end: Some(end),
+            cause,
+        });
+    }
+
     /// The connection is over, or of no use: what it gave is closed before the machine hears of it.
     async fn broken(&mut self, failure: Failure) {
         tracing::info!(channel = %self.assignment.key, cause = %failure.cause, error = failure.text, "not recording");
+        self.make_room_for(&failure);
         self.hang_up().await;
+        self.inputs.push_back(Input::Failed(failure));
+    }
+
+    /// What was recorded last is worth more than what was recorded first.
+    fn make_room_for(&self, failure: &Failure) {
         if failure.cause == GapCause::SpoolOverflow {
             uploader::make_room(&self.context);
         }
-        self.inputs.push_back(Input::Failed(failure));
     }
 
     async fn hang_up(&mut self) {
@@ -387,10 +412,14 @@ impl Driver {
         self.started = false;
         let _closing = self.context.config.calm.urgent();
         self.urgent = None;
-        for recorded in self.recording.finish().await {
-            if let Err(failure) = self.take(recorded) {
-                tracing::error!(channel = %self.assignment.key, error = failure.text, "end of a recording not closed");
+        for _ in 0..CLOSE_TRIES {
+            let mut failed = None;
+            for recorded in self.recording.finish().await {
+                failed = self.take(recorded).err().or(failed);
             }
+            let Some(failure) = failed else { return };
+            tracing::warn!(channel = %self.assignment.key, error = failure.text, "end of a recording not closed yet");
+            self.make_room_for(&failure);
         }
     }
 

@@ -34,14 +34,16 @@ pub(super) enum Recorded {
     OnDisk(FirstPicture),
     /// A segment that begins with this picture is complete.
     Segment(Box<Pending>, PictureMark),
+    /// The disk has lost what was recorded between these times, because of this.
+    Lost(Timestamp, Timestamp, GapCause),
     /// A still is complete.
     Still(Box<Pending>),
     /// An ffmpeg child died; another one takes over what it was doing, after this pause.
     TransformFailed(What, TransformError, Duration),
-    /// Recording cannot go on; [`Recording::finish`] it.
-    Failed(Failure),
     /// No transform is behind any more: there is room for frames.
     CaughtUp,
+    /// Recording cannot go on; [`Recording::finish`] it.
+    Failed(Failure),
 }
 
 /// One channel's pipeline.
@@ -52,10 +54,12 @@ pub(super) struct Recording {
     params: Option<StreamParams>,
     last_picture: Option<MediaTime>,
     last_interval: SignedDuration,
-    /// Why the pipeline is asked to stop.
-    because: GapCause,
     /// When the stream last had to wait for a transform for long.
     waited_at: Option<Instant>,
+    /// Why the pipeline is asked to stop.
+    because: GapCause,
+    /// What the disk's last refusal was.
+    disk_trouble: GapCause,
 }
 
 impl Recording {
@@ -69,11 +73,12 @@ impl Recording {
             params: None,
             last_picture: None,
             last_interval: SignedDuration::ZERO,
+            waited_at: None,
             because: GapCause::Starting,
+            disk_trouble: GapCause::SpoolDamaged,
         }
     }
 
-            waited_at: None,
     /// The frames that follow are encoded like this; begins a session if there is none.
     pub(super) async fn describe(&mut self, params: StreamParams) -> Result<(), Failure> {
         if self.params.is_some() {
@@ -144,21 +149,30 @@ impl Recording {
         }
     }
 
-    /// Ends the session; everything it recorded is on disk when this returns what became of it.
+    /// Ends the session; everything it recorded is on disk when this returns what became of it, but for what the disk
+    /// refused. That is a failure, and is tried again by another call.
     pub(super) async fn finish(&mut self) -> Vec<Recorded> {
         self.params = None;
         self.last_picture = None;
         self.because = GapCause::Starting;
-        let finished = match self.pipeline.finish().await {
-            Ok(()) => Ok(()),
-            // Once more closes the rest, as far as the disk allows.
-            Err(_) => self.pipeline.finish().await,
-        };
+        let finished = self.pipeline.finish().await;
+        let failed = finished.err().map(|error| Recorded::Failed(self.failure(&error)));
+        let mut recorded = self.ready();
+        recorded.extend(failed);
+        recorded
+    }
+
+    /// Nothing is tried again; returns what is lost by that.
+    pub(super) fn give_up(&mut self) -> Vec<Recorded> {
+        self.pipeline.give_up();
+        self.ready()
+    }
+
+    fn ready(&mut self) -> Vec<Recorded> {
         let mut recorded = Vec::new();
         while let Some(event) = self.pipeline.ready_event() {
             recorded.push(self.named(event));
         }
-        recorded.extend(finished.err().map(|error| Recorded::Failed(failure(&error))));
         recorded
     }
 
@@ -167,7 +181,8 @@ impl Recording {
             return Ok(());
         };
         self.because = because;
-        self.pipeline.begin(params).await.map_err(|error| failure(&error))
+        let begun = self.pipeline.begin(params).await;
+        begun.map_err(|error| self.failure(&error))
     }
 
     /// Whether pictures are missing before this one, by the camera's own clock.
@@ -187,6 +202,7 @@ impl Recording {
             Event::Stopped { at, because } => Recorded::Stopped(at, self.cause(because)),
             Event::OnDisk(first) => Recorded::OnDisk(first),
             Event::Closed { pending, opens_with } => Recorded::Segment(Box::new(pending), opens_with),
+            Event::Lost { start, end } => Recorded::Lost(start, end, self.disk_trouble),
             Event::Still(pending) => Recorded::Still(Box::new(pending)),
             Event::TransformFailed {
                 what,
@@ -194,6 +210,14 @@ impl Recording {
                 again_in,
             } => Recorded::TransformFailed(what, error, again_in),
         }
+    }
+
+    fn failure(&mut self, error: &PipelineError) -> Failure {
+        let cause = cause_of(error);
+        if let PipelineError::Spool(_) = error {
+            self.disk_trouble = cause;
+        }
+        Failure::new(cause, chain(error))
     }
 
     fn cause(&self, because: Break) -> GapCause {
@@ -206,13 +230,12 @@ impl Recording {
     }
 }
 
-fn failure(error: &PipelineError) -> Failure {
-    let cause = match error {
+fn cause_of(error: &PipelineError) -> GapCause {
+    match error {
         PipelineError::Spool(error) if is_disk_full(error) => GapCause::SpoolOverflow,
         PipelineError::Spool(_) | PipelineError::Task(_) => GapCause::SpoolDamaged,
         PipelineError::Segment(_) => GapCause::UnsupportedStream,
-    };
-    Failure::new(cause, chain(error))
+    }
 }
 
 fn is_disk_full(error: &SpoolError) -> bool {

@@ -260,7 +260,7 @@ impl Pipeline {
     /// is durable; the events are there then. Safe to call again when it was dropped or failed.
     ///
     /// # Errors
-    /// [`PipelineError`] when something could not be closed. It is called again to close the rest.
+    /// [`PipelineError`] when something could not be closed. Another call tries that again.
     pub async fn finish(&mut self) -> Result<(), PipelineError> {
         let drained = tokio::time::timeout(2 * DRAIN_MAX, self.drain()).await;
         let mut result = drained.unwrap_or(Ok(()));
@@ -271,6 +271,11 @@ impl Pipeline {
             result = result.and(finished.map_err(PipelineError::from));
         }
         result.and(self.work.finish().await)
+    }
+
+    /// Nothing is tried again: what could not be closed is [`Event::Lost`].
+    pub fn give_up(&mut self) {
+        self.work.give_up();
     }
 
     async fn drain(&mut self) -> Result<(), PipelineError> {

@@ -72,6 +72,7 @@ pub(crate) fn closed(events: &[Event]) -> Vec<Pending> {
             Event::Started { .. }
             | Event::OnDisk(_)
             | Event::Stopped { .. }
+            | Event::Lost { .. }
             | Event::Still(_)
             | Event::TransformFailed { .. } => None,
         })

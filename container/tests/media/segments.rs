@@ -213,6 +213,7 @@ async fn a_new_session_never_says_a_time_twice() {
             Event::Started { .. }
             | Event::OnDisk(_)
             | Event::Closed { .. }
+            | Event::Lost { .. }
             | Event::Still(_)
             | Event::TransformFailed { .. } => None,
         })

@@ -330,6 +330,7 @@ fn failure(event: &Event) -> Option<&TransformError> {
         | Event::Stopped { .. }
         | Event::OnDisk(_)
         | Event::Closed { .. }
+        | Event::Lost { .. }
         | Event::Still(_) => None,
     }
 }
@@ -404,7 +405,6 @@ async fn an_ffmpeg_that_hangs_is_given_up_and_a_camera_that_pauses_is_not() {
     );
 }
 
-#[tokio::test]
 /// Two seconds of frames reach an ffmpeg, which then hangs; the rest is more than it and all before it have room for.
 #[tokio::test]
 async fn an_ffmpeg_that_hangs_at_a_real_bit_rate_is_given_up_and_nothing_is_lost() {
@@ -453,6 +453,7 @@ async fn an_ffmpeg_that_hangs_at_a_real_bit_rate_is_given_up_and_nothing_is_lost
     }
 }
 
+#[tokio::test]
 async fn what_kills_every_ffmpeg_is_given_up() {
     let camera = Camera::film(Codec::H264, 2, Sound::None).await;
     let folder = Folder::new();
@@ -512,6 +513,7 @@ async fn settings_change_while_recording_without_losing_a_picture() {
             Event::Started { .. }
             | Event::OnDisk(_)
             | Event::Closed { .. }
+            | Event::Lost { .. }
             | Event::Still(_)
             | Event::TransformFailed { .. } => None,
         })

@@ -54,6 +54,13 @@ pub enum Event {
         /// Its first picture.
         opens_with: PictureMark,
     },
+    /// Pictures that had been recorded are not in any file: the disk refused them.
+    Lost {
+        /// UTC of the first.
+        start: Timestamp,
+        /// UTC of the end of the last.
+        end: Timestamp,
+    },
     /// A still picture is complete, durable and hashed.
     Still(Pending),
     /// An ffmpeg child died and is started again. Pictures it had been given go to the next one; recording has

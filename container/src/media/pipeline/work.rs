@@ -3,8 +3,9 @@
 use super::{Break, Event, PipelineError};
 use crate::media::clock::SessionClock;
 use crate::media::segmenter::{Closing, SegmentId, Segmenter, Step};
-use crate::media::spool::{ChannelSpool, OpenFile, SpoolError, Unhashed};
+use crate::media::spool::{ChannelSpool, OpenFile, Pending, SpoolError, Unhashed};
 use bytes::Bytes;
+use domain::coverage::JOIN;
 use domain::{FirstPicture, SegmentKey};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -12,6 +13,9 @@ use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 
 /// A camera's own clock is worth a note when it is so far off ours.
 const CAMERA_CLOCK_NOTED: SignedDuration = SignedDuration::from_secs(2);
+/// Files that the disk did not let be closed are kept open for another try, so many: each costs a descriptor. Beyond, the
+/// oldest is lost until the next salvage.
+const UNCLOSED_MAX: usize = 8;
 
 /// The steps of one channel, in order, and the files they work on.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Work {
     /// The step under way; kept here so that dropping a future does not drop it.
     writing: Option<JoinHandle<Written>>,
     closing: JoinSet<Outcome>,
+    /// What could not be closed, oldest first.
+    unclosed: VecDeque<Unclosed>,
     events: VecDeque<Event>,
     stopped: bool,
     /// The first picture since recording began, until it is on disk.
@@ -29,8 +35,25 @@ pub(super) struct Work {
     recorded_until: Option<Timestamp>,
 }
 
-/// What is there now, and what went wrong on the way.
-type Outcome = (Vec<Event>, Option<SpoolError>);
+/// What became of closing a file.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// What is there now.
+    events: Vec<Event>,
+    /// What went wrong on the way.
+    error: Option<SpoolError>,
+    /// It is worth another try.
+    unclosed: Option<Unclosed>,
+}
+
+/// A file that is to be closed.
+#[derive(Debug)]
+struct Unclosed {
+    file: OpenFile,
+    closing: Closing,
+    /// The first picture since recording began, if it is in the last fragment.
+    first: Option<FirstPicture>,
+}
 
 /// A step that was done.
 #[derive(Debug)]
@@ -50,6 +73,7 @@ impl Work {
             files: BTreeMap::new(),
             writing: None,
             closing: JoinSet::new(),
+            unclosed: VecDeque::new(),
             events: VecDeque::new(),
             stopped: true,
             first: None,
@@ -105,8 +129,14 @@ impl Work {
         let spool = self.spool.clone();
         self.closing
             .spawn_blocking(move || match spool.put_still(taken_at, &jpeg) {
-                Ok(pending) => (vec![Event::Still(pending)], None),
-                Err(error) => (vec![], Some(error)),
+                Ok(pending) => Outcome {
+                    events: vec![Event::Still(pending)],
+                    ..Outcome::default()
+                },
+                Err(error) => Outcome {
+                    error: Some(error),
+                    ..Outcome::default()
+                },
             });
     }
 
@@ -173,14 +203,39 @@ impl Work {
             }
             Step::Close(closing) => {
                 let Some(file) = self.files.remove(&closing.id) else {
+                    self.events.push_back(lost(&closing));
                     return;
                 };
-                let spool = self.spool.clone();
                 let first = self.take_first(closing.id);
-                self.closing
-                    .spawn_blocking(move || close(file, closing, &spool, first));
+                self.close_again(Telling::Known);
+                self.close(Unclosed { file, closing, first }, Telling::News);
             }
         }
+    }
+
+    fn close(&mut self, unclosed: Unclosed, telling: Telling) {
+        let spool = self.spool.clone();
+        self.closing.spawn_blocking(move || {
+            let mut outcome = close(unclosed, &spool);
+            if telling == Telling::Known {
+                outcome.error = None;
+            }
+            outcome
+        });
+    }
+
+    /// Tries what could not be closed once more.
+    fn close_again(&mut self, telling: Telling) {
+        for unclosed in std::mem::take(&mut self.unclosed) {
+            self.close(unclosed, telling);
+        }
+    }
+
+    /// What could not be closed is lost, as far as this process can tell: the next salvage may know better.
+    pub(super) fn give_up(&mut self) {
+        let unclosed = std::mem::take(&mut self.unclosed);
+        self.events
+            .extend(unclosed.iter().map(|unclosed| lost(&unclosed.closing)));
     }
 
     fn take_first(&mut self, id: SegmentId) -> Option<FirstPicture> {
@@ -196,9 +251,11 @@ impl Work {
         }
     }
 
-    /// Does everything and waits until it is durable. Goes on after a failure, and answers with the first.
+    /// Does everything and waits until it is durable; tries again what could not be closed before. Goes on after a failure,
+    /// and answers with the first.
     pub(super) async fn finish(&mut self) -> Result<(), PipelineError> {
         let mut result = Ok(());
+        self.close_again(Telling::News);
         while self.writing.is_some() || !self.steps.is_empty() {
             result = result.and(self.carry_on().await);
         }
@@ -209,33 +266,81 @@ impl Work {
     }
 
     fn note_closed(&mut self, closed: Result<Outcome, JoinError>) -> Result<(), PipelineError> {
-        let (events, error) = closed?;
+        let Outcome {
+            events,
+            error,
+            unclosed,
+        } = closed?;
         self.events.extend(events);
+        self.unclosed.extend(unclosed);
+        while self.unclosed.len() > UNCLOSED_MAX {
+            let oldest = self.unclosed.pop_front();
+            self.events.extend(oldest.map(|oldest| lost(&oldest.closing)));
+        }
         error.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-fn close(mut file: OpenFile, closing: Closing, spool: &ChannelSpool, first: Option<FirstPicture>) -> Outcome {
-    // What was whole before is worth closing even if the last fragment is lost.
-    let appended = file.append(&closing.fragment);
+/// Whether a failure to close a file is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    News,
+    /// It was told before, and is nobody's fault who records now.
+    Known,
+}
+
+fn close(mut unclosed: Unclosed, spool: &ChannelSpool) -> Outcome {
+    let Unclosed { file, closing, first } = &mut unclosed;
+    // What was whole before is worth closing even if the last fragment is lost. Another try finds it appended.
+    let appended = file.append(&std::mem::take(&mut closing.fragment));
     let span = closing.span;
     let length = span.end.duration_since(span.start);
     let segment = SegmentKey::new(spool.key().clone(), span.start, length, spool.generation());
     let meta = Unhashed {
         captured_at: span.captured_at,
-        codecs: closing.codecs,
+        codecs: closing.codecs.clone(),
         origin: spool.origin(),
         clock_drift_ms: span.drift_ms,
-        note: closing.note,
+        note: closing.note.clone(),
     };
     match file.close(&closing.patches, &segment, &meta) {
-        Ok(pending) => {
-            let opens_with = closing.opens_with;
-            let closed = Event::Closed { pending, opens_with };
-            let events = first.map(Event::OnDisk).into_iter().chain([closed]);
-            (events.collect(), appended.err())
+        Ok(pending) => Outcome {
+            events: closed(pending, closing, *first),
+            error: appended.err(),
+            unclosed: None,
+        },
+        Err(error @ SpoolError::Damaged { .. }) => Outcome {
+            events: vec![lost(closing)],
+            error: Some(error),
+            unclosed: None,
+        },
+        Err(error @ (SpoolError::Io { .. } | SpoolError::InUse { .. } | SpoolError::Metadata { .. })) => {
+            Outcome {
+                events: Vec::new(),
+                error: Some(error),
+                unclosed: Some(unclosed),
+            }
         }
-        Err(error) => (vec![], Some(error)),
+    }
+}
+
+/// A file is closed, and what the disk did not take of its end is lost.
+fn closed(pending: Pending, closing: &Closing, first: Option<FirstPicture>) -> Vec<Event> {
+    let end = pending.segment.as_ref().map_or(closing.span.end, SegmentKey::end);
+    let cut_off = (closing.span.end.duration_since(end) > JOIN).then_some(Event::Lost {
+        start: end,
+        end: closing.span.end,
+    });
+    let opens_with = closing.opens_with;
+    let closed = Event::Closed { pending, opens_with };
+    let events = first.map(Event::OnDisk).into_iter().chain([closed]);
+    events.chain(cut_off).collect()
+}
+
+fn lost(closing: &Closing) -> Event {
+    Event::Lost {
+        start: closing.span.start,
+        end: closing.span.end,
     }
 }
 

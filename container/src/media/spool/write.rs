@@ -138,9 +138,9 @@ impl OpenFile {
     /// Overwrites what changes at the front, makes the file durable, hashes it and gives it its final name.
     ///
     /// # Errors
-    /// [`SpoolError`] when any of it fails; the `.part` stays for the next salvage.
+    /// [`SpoolError`] when any of it fails. It can be called again; if it never is, the `.part` stays for the next salvage.
     pub fn close(
-        self,
+        &self,
         patches: &[Patch],
         segment: &SegmentKey,
         meta: &Unhashed,

@@ -97,6 +97,8 @@ macro_rules! contract {
             a_value_reads_back_exactly,
             a_write_on_a_stale_version_changes_nothing,
             items_are_independent,
+            what_was_said_of_channels_is_read_as_it_was_said,
+            settings_that_an_older_program_stored_are_read,
         ]);
     };
     (archive, $with:ident) => {

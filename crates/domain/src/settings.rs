@@ -118,29 +118,103 @@ pub enum Audio {
     Aac,
 }
 
+/// What people said of one channel's settings, and no more: where it is silent, the settings of all channels hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OwnSettings {
+    /// See [`RecordingSettings::segment_seconds`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_seconds: Option<NonZeroU32>,
+    /// See [`RecordingSettings::video`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<Video>,
+    /// See [`RecordingSettings::audio`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Audio>,
+    /// See [`RecordingSettings::stills_every_seconds`]; 0 takes none, though other channels have some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stills_every_seconds: Option<u32>,
+    /// See [`RecordingSettings::retention_days`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
+    /// See [`RecordingSettings::backfill`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<bool>,
+}
+
+impl OwnSettings {
+    /// What was said before, and over it what is said now.
+    #[must_use]
+    pub fn and(self, now: Self) -> Self {
+        Self {
+            segment_seconds: now.segment_seconds.or(self.segment_seconds),
+            video: now.video.or(self.video),
+            audio: now.audio.or(self.audio),
+            stills_every_seconds: now.stills_every_seconds.or(self.stills_every_seconds),
+            retention_days: now.retention_days.or(self.retention_days),
+            backfill: now.backfill.or(self.backfill),
+        }
+    }
+
+    /// The settings of all channels, and over them what was said of this one.
+    #[must_use]
+    pub fn over(&self, all: &RecordingSettings) -> RecordingSettings {
+        RecordingSettings {
+            segment_seconds: self.segment_seconds.unwrap_or(all.segment_seconds),
+            video: self.video.as_ref().unwrap_or(&all.video).clone(),
+            audio: self.audio.unwrap_or(all.audio),
+            stills_every_seconds: self
+                .stills_every_seconds
+                .map_or(all.stills_every_seconds, NonZeroU32::new),
+            retention_days: self.retention_days.unwrap_or(all.retention_days),
+            backfill: self.backfill.unwrap_or(all.backfill),
+        }
+    }
+
+    /// Takes one setting back, by the name it is written with; `false` when no setting has this name.
+    pub fn forget(&mut self, name: &str) -> bool {
+        match name {
+            "segment-seconds" => self.segment_seconds = None,
+            "video" => self.video = None,
+            "audio" => self.audio = None,
+            "stills-every-seconds" => self.stills_every_seconds = None,
+            "retention-days" => self.retention_days = None,
+            "backfill" => self.backfill = None,
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// The name of the control item that holds [`Overrides`].
 const OVERRIDES: &str = "settings";
 
-/// Settings people gave to single channels. They outlive the channel's row, which goes when its device does;
-/// every poll applies them.
+/// What people said of single channels' settings. It outlives a channel's row, which goes when its device does; every
+/// poll lays it over the settings of all channels.
+///
+/// Programs before this one stored all of a channel's settings at once: what such a row holds counts as said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Overrides(BTreeMap<String, RecordingSettings>);
+pub struct Overrides(BTreeMap<String, OwnSettings>);
 
 impl Overrides {
-    /// The settings given to a channel, if any.
-    pub fn get(&self, key: &ChannelKey) -> Option<&RecordingSettings> {
-        self.0.get(&key.prefix())
+    /// What was said of a channel.
+    pub fn said(&self, key: &ChannelKey) -> OwnSettings {
+        self.0.get(&key.prefix()).cloned().unwrap_or_default()
     }
 
-    /// Gives a channel its own settings.
-    pub fn set(&mut self, key: &ChannelKey, settings: RecordingSettings) {
-        self.0.insert(key.prefix(), settings);
+    /// The settings in force for a channel, where `all` are those of all channels.
+    pub fn settings(&self, key: &ChannelKey, all: &RecordingSettings) -> RecordingSettings {
+        self.said(key).over(all)
     }
 
-    /// Returns a channel to the defaults.
-    pub fn clear(&mut self, key: &ChannelKey) {
-        self.0.remove(&key.prefix());
+    /// Replaces what was said of a channel; what says nothing is not kept.
+    pub fn set(&mut self, key: &ChannelKey, said: OwnSettings) {
+        if said == OwnSettings::default() {
+            self.0.remove(&key.prefix());
+        } else {
+            self.0.insert(key.prefix(), said);
+        }
     }
 
     /// Reads the stored overrides, with the version to hand to [`Overrides::store`].

@@ -11,7 +11,7 @@ use domain::fakes::{FakeAlerts, FakeArchive, FakeTables, Random, Weather, rows};
 use domain::keep::{KeepPolicy, Mode, Report, keep};
 use domain::ports::{ControlTable, EpisodesTable};
 use domain::segment::still_key;
-use domain::settings::Overrides;
+use domain::settings::{Overrides, OwnSettings};
 use domain::{
     Archived, ChannelKey, Episode, Generation, ObjectKey, RecordingSettings, Revision, SegmentKey, Severity,
 };
@@ -149,7 +149,11 @@ fn a_channel_has_a_retention_of_its_own_also_when_its_device_is_gone() {
         world.archive.place(segment(&channel(number), 0, 30_000), b"x");
     }
     let mut overrides = Overrides::default();
-    overrides.set(&channel(1), policy(2).settings);
+    let own = OwnSettings {
+        retention_days: Some(2),
+        ..OwnSettings::default()
+    };
+    overrides.set(&channel(1), own);
     assert_eq!(
         block_on(overrides.store(&world.tables, None)).unwrap(),
         domain::ports::Put::Written

@@ -8,7 +8,7 @@ use domain::poll::{
     Action, DeviceLookup, FoundChannel, LookupReason, Observed, Plan, PollPolicy, lookups, plan, poll,
 };
 use domain::ports::{ControlTable, Put};
-use domain::settings::{Overrides, RecordingSettings};
+use domain::settings::{Audio, Overrides, OwnSettings, RecordingSettings};
 use domain::{ChannelId, ChannelKey, Device, DeviceIndex, DeviceKind, DeviceStatus, OfflineHint, Severity};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
@@ -314,8 +314,12 @@ fn fixture(devices: usize) -> Fixture {
 
 impl Fixture {
     fn poll(&self, second: i64) -> domain::poll::Report {
+        self.poll_by(&PollPolicy::default(), second)
+    }
+
+    fn poll_by(&self, policy: &PollPolicy, second: i64) -> domain::poll::Report {
         block_on(poll(
-            &PollPolicy::default(),
+            policy,
             &self.gateway,
             &self.tables,
             &self.alerts,
@@ -386,15 +390,48 @@ fn a_device_list_lifts_a_recorders_rejection_though_the_rest_of_the_poll_fails()
 }
 
 #[test]
+fn a_channels_own_settings_lie_over_those_of_all_channels_and_follow_them() {
+    let world = fixture(2);
+    let key = ChannelKey::new("D0000", "1");
+    let own = OwnSettings {
+        audio: Some(Audio::Aac),
+        ..OwnSettings::default()
+    };
+    let mut overrides = Overrides::default();
+    overrides.set(&key, own);
+    let put = block_on(overrides.store(&world.tables, None)).unwrap();
+    assert_eq!(put, Put::Written);
+    for (poll, segment_seconds) in [(0, 60), (1, 20)] {
+        let policy = PollPolicy {
+            settings: RecordingSettings {
+                segment_seconds: segment_seconds.try_into().unwrap(),
+                retention_days: 7,
+                ..RecordingSettings::default()
+            },
+            ..PollPolicy::default()
+        };
+        world.poll_by(&policy, poll * 60);
+        for row in world.tables.channels() {
+            let audio = if row.key == key { Audio::Aac } else { Audio::Copy };
+            let expected = RecordingSettings {
+                audio,
+                ..policy.settings.clone()
+            };
+            assert_eq!(row.settings, expected, "{}", row.key);
+        }
+    }
+}
+
+#[test]
 fn an_operators_settings_survive_the_removal_and_return_of_the_device() {
     let world = fixture(4);
     let key = ChannelKey::new("D0000", "1");
-    let custom = RecordingSettings {
-        segment_seconds: 10.try_into().unwrap(),
-        ..RecordingSettings::default()
+    let own = OwnSettings {
+        segment_seconds: Some(10.try_into().unwrap()),
+        ..OwnSettings::default()
     };
     let mut overrides = Overrides::default();
-    overrides.set(&key, custom.clone());
+    overrides.set(&key, own.clone());
     assert_eq!(
         block_on(overrides.store(&world.tables, None)).unwrap(),
         Put::Written
@@ -422,6 +459,6 @@ fn an_operators_settings_survive_the_removal_and_return_of_the_device() {
             .find(|row| row.key == key)
             .unwrap()
             .settings,
-        custom
+        own.over(&RecordingSettings::default())
     );
 }

@@ -18,13 +18,14 @@ pub(crate) use options::{
 pub(crate) use wanted::WantedOptions;
 
 use anyhow::{Context, bail};
+use domain::ChannelKey;
 use domain::backfill::BackfillPolicy;
 use domain::coverage::HourPolicy;
 use domain::dispatch::DispatchPolicy;
 use domain::episode::AlarmPolicy;
 use domain::keep::KeepPolicy;
 use domain::poll::PollPolicy;
-use domain::{ChannelKey, RecordingSettings};
+use domain::settings::{OwnSettings, RecordingSettings};
 use file::Settings;
 use jiff::SignedDuration;
 use secrecy::SecretString;
@@ -52,8 +53,8 @@ pub(crate) struct Config {
     pub(crate) hour: HourPolicy,
     pub(crate) backfill_interval: Duration,
     pub(crate) backfill: BackfillPolicy,
-    /// Settings the file gives to single channels.
-    pub(crate) channels: BTreeMap<ChannelKey, RecordingSettings>,
+    /// What the file says of single channels.
+    pub(crate) channels: BTreeMap<ChannelKey, OwnSettings>,
     /// What the file says of the gateway's own configuration.
     pub(crate) wanted: WantedOptions,
 }
@@ -315,6 +316,7 @@ fn positive(name: &str, given: Option<SignedDuration>, default_seconds: i64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::settings::{Audio, Video};
 
     fn options(arguments: &[&str]) -> Options {
         #[derive(clap::Parser)]
@@ -358,7 +360,24 @@ mod tests {
         let file = "[recording]\nsegment-seconds = 60\n[channel.'ABC-1/5']\naudio = 'aac'";
         let config = resolve(&[], file).unwrap();
         assert_eq!(config.poll.settings.segment_seconds.get(), 60);
-        assert!(config.channels[&ChannelKey::new("ABC-1", "5")].needs_transform());
+        let own = &config.channels[&ChannelKey::new("ABC-1", "5")];
+        let in_force = own.over(&config.poll.settings);
+        assert_eq!((in_force.segment_seconds.get(), in_force.audio), (60, Audio::Aac));
+    }
+
+    #[test]
+    fn the_readme_says_how_its_channel_is_recorded() {
+        let readme = include_str!("../../../README.md");
+        let example = readme
+            .split("```toml")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next())
+            .unwrap();
+        let (_, settings) = file::parse(example).unwrap();
+        let (_, own) = settings.channels.first_key_value().unwrap();
+        let in_force = own.over(&settings.default);
+        assert_eq!((in_force.segment_seconds.get(), in_force.audio), (60, Audio::Aac));
+        assert!(matches!(in_force.video, Video::Transcode(_)));
     }
 
     #[test]

@@ -73,12 +73,12 @@ impl Machine {
         Ok(true)
     }
 
-    /// Gives channels the settings the configuration file has for them.
+    /// Says of channels what the configuration file says of them, and of no others.
     pub(crate) async fn apply_settings(&self) -> anyhow::Result<()> {
         let (mut overrides, version) = Overrides::load(&self.table).await?;
         let before = overrides.clone();
-        for (key, settings) in &self.config.channels {
-            overrides.set(key, settings.clone());
+        for (key, own) in &self.config.channels {
+            overrides.set(key, own.clone());
         }
         if overrides != before && overrides.store(&self.table, version).await? == Put::Stale {
             anyhow::bail!("another program changed the channel settings at the same time; start again");

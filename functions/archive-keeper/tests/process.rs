@@ -6,6 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use domain::coverage::{HourPolicy, last_full_hour};
 use domain::fakes::rows;
 use domain::ports::{EpisodesTable, GapsTable, Put};
+use domain::settings::{Overrides, OwnSettings};
 use domain::{ChannelKey, Gap, GapCause, Generation, ObjectKey, SegmentKey};
 use jiff::{SignedDuration, Timestamp};
 use lambda::harness::{Cloud, Function};
@@ -140,6 +141,30 @@ async fn what_is_past_its_retention_goes_at_the_second_look_unless_an_episode_wa
     let mut left = [kept, young, foreign];
     left.sort();
     assert_eq!(bed.keys().await, left);
+}
+
+#[tokio::test]
+async fn a_channel_with_settings_of_its_own_has_the_stacks_retention_unless_it_says_another() {
+    let bed = Bed::start().await;
+    let old = Timestamp::now() - DAY * 40;
+    bed.record("A", old, SEGMENT).await;
+    let kept = bed.record("B", old, SEGMENT).await;
+    let mut overrides = Overrides::default();
+    for (device, own) in [
+        ("A", json!({"backfill": true})),
+        ("B", json!({"retention-days": 50})),
+    ] {
+        let own: OwnSettings = serde_json::from_value(own).unwrap();
+        overrides.set(&ChannelKey::new(device, "1"), own);
+    }
+    let put = overrides.store(&bed.cloud.tables, None).await;
+    assert_eq!(put.unwrap(), Put::Written);
+
+    let keeper = bed.keeper(&[retention(7)]).await;
+    for _ in 0..2 {
+        run(&keeper, "keep", INVOCATION).await;
+    }
+    assert_eq!(bed.keys().await, [kept]);
 }
 
 #[tokio::test]

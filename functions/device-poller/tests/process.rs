@@ -1,8 +1,10 @@
 //! The poller as Lambda runs it: its own process, a simulated gateway, emulated tables and parameters.
 #![allow(clippy::unwrap_used)]
 
+use domain::ChannelKey;
 use domain::credentials::{self, Rejection};
 use domain::ports::{ChannelsTable, ControlTable, Put};
+use domain::settings::{Audio, Overrides, OwnSettings};
 use jiff::{SignedDuration, Timestamp};
 use lambda::harness::{Cloud, Function};
 use secrecy::SecretString;
@@ -28,6 +30,10 @@ async fn gateway() -> Simulator {
 }
 
 async fn poller(cloud: &Cloud, endpoint: String) -> Function {
+    poller_with(cloud, endpoint, &[]).await
+}
+
+async fn poller_with(cloud: &Cloud, endpoint: String, with: &[(&'static str, String)]) -> Function {
     let mut environment = cloud.environment();
     environment.extend([
         ("MILLRACE_GATEWAY_ENDPOINT", endpoint),
@@ -37,6 +43,7 @@ async fn poller(cloud: &Cloud, endpoint: String) -> Function {
         ("MILLRACE_ALERTS_TOPIC", String::new()),
         ("MILLRACE_LOG", "debug".to_owned()),
     ]);
+    environment.extend(with.iter().cloned());
     Function::start(env!("CARGO_BIN_EXE_device-poller"), &environment).await
 }
 
@@ -89,6 +96,31 @@ async fn a_poll_turns_devices_into_rows_and_an_unchanged_world_asks_for_the_list
     );
     assert!(second["GatewayLatency"].as_f64().unwrap() > 0.0);
     assert!(!poller.log().contains(gateway.password()));
+}
+
+#[tokio::test]
+async fn a_channels_own_settings_lie_over_the_stacks() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let own: OwnSettings = serde_json::from_value(json!({"audio": "aac"})).unwrap();
+    let mut overrides = Overrides::default();
+    overrides.set(&ChannelKey::new("A0000000-0000-0000-0000-000000000001", "1"), own);
+    let put = overrides.store(&cloud.tables, None).await;
+    assert_eq!(put.unwrap(), Put::Written);
+
+    let poller = poller_with(
+        &cloud,
+        gateway.api_url(),
+        &[("MILLRACE_SEGMENT", "60".to_owned())],
+    )
+    .await;
+    poll(&poller).await;
+    let rows = cloud.tables.list_channels().await.unwrap();
+    let settings: Vec<_> = rows
+        .iter()
+        .map(|row| (row.settings.segment_seconds.get(), row.settings.audio))
+        .collect();
+    assert_eq!(settings, [(60, Audio::Aac), (60, Audio::Copy)]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 /// Limits of a keep run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeepPolicy {
-    /// Settings, and with them the retention, of channels without settings of their own.
+    /// Settings of all channels; a channel's own lie over them, and so its retention.
     pub settings: RecordingSettings,
     /// Episodes read longer ago than this are read again before anything is deleted on their word.
     pub episodes_fresh: SignedDuration,

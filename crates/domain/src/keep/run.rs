@@ -174,7 +174,7 @@ where
         let mut resumed = cursor;
         let mut pages_left = self.policy.pages_max;
         for channel in channels {
-            let settings = overrides.get(&channel).unwrap_or(&self.policy.settings);
+            let settings = overrides.settings(&channel, &self.policy.settings);
             if settings.retention_days == 0 {
                 continue;
             }

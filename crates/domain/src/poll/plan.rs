@@ -189,7 +189,7 @@ fn additions(
                 continue;
             };
             let row = ChannelRow {
-                settings: observed.overrides.get(&key).unwrap_or(&policy.settings).clone(),
+                settings: observed.overrides.settings(&key, &policy.settings),
                 key,
                 media_url: url,
                 device_name: device.name.clone(),
@@ -269,11 +269,7 @@ fn update(
 ) -> Option<Action> {
     let mut next = row.clone();
     next.state = state;
-    next.settings = observed
-        .overrides
-        .get(&row.key)
-        .unwrap_or(&policy.settings)
-        .clone();
+    next.settings = observed.overrides.settings(&row.key, &policy.settings);
     if let Some(device) = device {
         next.device_name.clone_from(&device.name);
     }

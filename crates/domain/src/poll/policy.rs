@@ -18,7 +18,7 @@ pub struct PollPolicy {
     pub accept_removals: bool,
     /// Whether door terminals (`AccessControl`) are recorded too.
     pub record_access_control: bool,
-    /// Settings of channels that have none of their own.
+    /// Settings of all channels; a channel's own lie over them.
     pub settings: RecordingSettings,
     /// How many devices one poll looks into for channels and URLs; the rest wait for the next poll.
     pub lookups_max: usize,

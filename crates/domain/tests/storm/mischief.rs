@@ -5,7 +5,7 @@ use super::fleet::{NAMES, STEP, Sim};
 use domain::death::Death;
 use domain::dispatch::DispatchPolicy;
 use domain::ports::{ChannelsTable, ControlTable, Tasks, TasksTable};
-use domain::settings::{Audio, Overrides, RecordingSettings};
+use domain::settings::{Audio, Overrides, OwnSettings};
 use domain::{
     ChannelKey, Device, DeviceIndex, DeviceKind, DeviceStatus, Launch, OfflineHint, TaskArn, TaskKind,
 };
@@ -214,12 +214,12 @@ impl Sim {
             0 => Audio::default(),
             _ => Audio::Aac,
         };
-        let settings = RecordingSettings {
-            audio,
-            ..RecordingSettings::default()
+        let said = OwnSettings {
+            audio: Some(audio),
+            ..OwnSettings::default()
         };
         let mut overrides = Overrides::default();
-        overrides.set(key, settings);
+        overrides.set(key, said);
         let store = async {
             let (_, version) = Overrides::load(&self.tables).await.ok()?;
             overrides.store(&self.tables, version).await.ok()

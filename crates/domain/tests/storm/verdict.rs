@@ -226,9 +226,8 @@ impl Sim {
     fn set_otherwise(&self, but: Option<&ChannelKey>) -> Option<ChannelKey> {
         let (overrides, _) = block_on(Overrides::load(&self.tables.calm())).unwrap();
         let is_other = |assignment: &Assignment| {
-            let given = overrides.get(&assignment.key);
-            but != Some(&assignment.key)
-                && assignment.settings != *given.unwrap_or(&self.poll_policy.settings)
+            let given = overrides.settings(&assignment.key, &self.poll_policy.settings);
+            but != Some(&assignment.key) && assignment.settings != given
         };
         let mut assignments = self.tables.assignments().into_iter().map(|row| row.assignment);
         let other = assignments.find(is_other);

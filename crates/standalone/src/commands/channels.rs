@@ -5,9 +5,9 @@ use crate::fleet::observe;
 use crate::show;
 use crate::source::SourceArgs;
 use crate::tables::AnyTables;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use domain::ports::Put;
-use domain::settings::{Overrides, RecordingSettings};
+use domain::settings::{Overrides, OwnSettings};
 use domain::{ChannelKey, DeviceIndex};
 use jiff::Timestamp;
 use std::io::Write;
@@ -29,22 +29,25 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Give a channel settings of its own, as TOML: `millrace channels set DEVICE CHANNEL audio='"aac"'
-    /// segment-seconds=60`. The running millrace takes them over at its next poll.
+    /// segment-seconds=60`. What is not named stays as it is. The running millrace takes them over at its next poll.
     Set {
         /// The device's index at the gateway.
         device: String,
         /// The channel's id.
         channel: String,
-        /// `key=value`, the value in TOML; what is not named takes its default.
+        /// `key=value`, the value in TOML.
         #[arg(required = true, value_name = "KEY=VALUE")]
         settings: Vec<String>,
     },
-    /// Return a channel to the default settings.
+    /// Take settings of its own back from a channel: those of all channels hold for it again.
     Unset {
         /// The device's index at the gateway.
         device: String,
         /// The channel's id.
         channel: String,
+        /// Which ones, such as `audio`; without any, all.
+        #[arg(value_name = "KEY")]
+        names: Vec<String>,
     },
 }
 
@@ -91,23 +94,41 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             settings,
         }) => {
             let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
-            let settings = parse(&settings)?;
-            change(table, |overrides| overrides.set(&key, settings)).await
+            let now = parse(&settings)?;
+            change(table, &key, |said| Ok(said.and(now))).await
         }
-        Some(Action::Unset { device, channel }) => {
+        Some(Action::Unset {
+            device,
+            channel,
+            names,
+        }) => {
             let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
-            change(table, |overrides| overrides.clear(&key)).await
+            change(table, &key, |said| without(said, &names)).await
         }
     }
 }
 
-fn parse(pairs: &[String]) -> anyhow::Result<RecordingSettings> {
+fn parse(pairs: &[String]) -> anyhow::Result<OwnSettings> {
     toml::from_str(&pairs.join("\n")).context("reading the settings (strings need quotes: audio='\"aac\"')")
 }
 
-async fn change(table: &AnyTables, edit: impl FnOnce(&mut Overrides)) -> anyhow::Result<()> {
+fn without(mut said: OwnSettings, names: &[String]) -> anyhow::Result<OwnSettings> {
+    if names.is_empty() {
+        return Ok(OwnSettings::default());
+    }
+    for name in names {
+        ensure!(said.forget(name), "no setting is called `{name}`");
+    }
+    Ok(said)
+}
+
+async fn change(
+    table: &AnyTables,
+    key: &ChannelKey,
+    edit: impl FnOnce(OwnSettings) -> anyhow::Result<OwnSettings>,
+) -> anyhow::Result<()> {
     let (mut overrides, version) = Overrides::load(table).await?;
-    edit(&mut overrides);
+    overrides.set(key, edit(overrides.said(key))?);
     match overrides.store(table, version).await? {
         Put::Written => Ok(()),
         Put::Stale => bail!("another program changed the settings at the same time; try again"),
@@ -118,12 +139,18 @@ async fn change(table: &AnyTables, edit: impl FnOnce(&mut Overrides)) -> anyhow:
 mod tests {
     use super::*;
     use domain::settings::Audio;
+    use std::num::NonZeroU32;
 
     #[test]
     fn settings_are_read_as_toml_and_misspelt_ones_refused() {
         let pairs = ["audio=\"aac\"".to_owned(), "segment-seconds=60".to_owned()];
-        let settings = parse(&pairs).unwrap();
-        assert_eq!((settings.audio, settings.segment_seconds.get()), (Audio::Aac, 60));
+        let own = parse(&pairs).unwrap();
+        assert_eq!(
+            (own.audio, own.segment_seconds.map(NonZeroU32::get)),
+            (Some(Audio::Aac), Some(60))
+        );
+        assert_eq!(own.retention_days, None, "what is not named is not said");
         assert!(parse(&["segments=60".to_owned()]).is_err());
+        assert!(without(own, &["segments".to_owned()]).is_err());
     }
 }

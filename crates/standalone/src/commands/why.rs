@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Some(archived) => {
             let channel = archived.channel();
             let (overrides, _) = Overrides::load(table).await.context("reading the settings")?;
-            let settings = overrides.get(channel).unwrap_or(&policy.settings);
+            let settings = overrides.settings(channel, &policy.settings);
             let episodes = table
                 .list_episodes(channel, Timestamp::MIN, Timestamp::MAX)
                 .await

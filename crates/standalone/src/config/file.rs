@@ -6,7 +6,8 @@ use super::options::{
 };
 use super::wanted::WantedOptions;
 use anyhow::{Context, bail};
-use domain::{ChannelKey, RecordingSettings};
+use domain::ChannelKey;
+use domain::settings::{OwnSettings, RecordingSettings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +19,7 @@ const FILE_DEFAULT: &str = "millrace.toml";
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) default: RecordingSettings,
-    pub(super) channels: BTreeMap<ChannelKey, RecordingSettings>,
+    pub(super) channels: BTreeMap<ChannelKey, OwnSettings>,
     pub(super) wanted: WantedOptions,
 }
 
@@ -27,7 +28,7 @@ pub(super) struct Settings {
 #[serde(default, rename_all = "kebab-case")]
 struct File {
     recording: RecordingSettings,
-    channel: BTreeMap<String, RecordingSettings>,
+    channel: BTreeMap<String, OwnSettings>,
     #[serde(flatten)]
     wanted: WantedOptions,
     #[serde(flatten)]

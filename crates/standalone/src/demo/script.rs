@@ -1,6 +1,6 @@
 //! The cast of the demo and what befalls it.
 
-use domain::settings::{Audio, RecordingSettings};
+use domain::settings::{Audio, OwnSettings};
 use domain::{ChannelKey, GapCause};
 use serde::Serialize;
 use simulator::media::{AudioCodec, Codec, LoopSpec};
@@ -56,11 +56,10 @@ pub(super) struct Trouble {
 }
 
 /// The settings some channels have of their own: sound that needs ffmpeg.
-pub(super) fn settings() -> BTreeMap<ChannelKey, RecordingSettings> {
-    let sound = RecordingSettings {
-        segment_seconds: SEGMENT_SECONDS,
-        audio: Audio::Aac,
-        ..RecordingSettings::default()
+pub(super) fn settings() -> BTreeMap<ChannelKey, OwnSettings> {
+    let sound = OwnSettings {
+        audio: Some(Audio::Aac),
+        ..OwnSettings::default()
     };
     BTreeMap::from([(ChannelKey::new(LAB, "1"), sound)])
 }

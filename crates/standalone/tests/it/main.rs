@@ -15,11 +15,13 @@ mod prices;
 mod restart;
 #[cfg(feature = "s3")]
 mod restores;
+mod settings;
 #[cfg(feature = "aws")]
 mod stack;
 mod support {
     pub(crate) mod archive;
     pub(crate) mod browser;
     pub(crate) mod rig;
+    pub(crate) mod shelf;
 }
 mod video;

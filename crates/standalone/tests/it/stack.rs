@@ -2,13 +2,14 @@
 
 use crate::archive::{cut_for, say, segments};
 use crate::restores::upload;
-use crate::support::rig::Rig;
+use crate::support::rig::{Rig, noon};
 use aws::cloudformation::Stacks;
 use aws::dynamodb::Tables;
 use aws::harness::{Emulator, create_stack, create_tables, s3_client, tables_of, unused_name};
 use aws::s3::S3Archive;
 use domain::ports::{Archive, ArchiveRead, ChannelsTable, EpisodesTable, GapsTable, Put};
 use domain::{ChannelKey, Episode, SegmentKey, SegmentMeta};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use local::{Folder, Sqlite};
 use serde_json::{Value, json};
@@ -23,8 +24,6 @@ const CONFIG: &str = "
 segment-seconds = 2
 retention-days = 1
 [channel.'A/1']
-segment-seconds = 2
-retention-days = 1
 backfill = true
 ";
 
@@ -284,7 +283,8 @@ impl<'a> Stack<'a> {
             (&0.into(), &1.into()),
             "{dry:#}"
         );
-        let day = start.to_zoned(jiff::tz::TimeZone::system()).date().to_string();
+        let zone = TimeZone::posix(&noon()).unwrap();
+        let day = start.to_zoned(zone).date().to_string();
         let picture = self.says(&["timeline", "--day", &day]).await;
         assert!(picture.contains('^'), "{picture}");
 

@@ -1,6 +1,7 @@
 //! A running `millrace` in a folder of its own.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use simulator::{Operation, Scenario, Simulator};
 use std::path::{Path, PathBuf};
@@ -79,6 +80,7 @@ impl Rig {
             .arg(command)
             .current_dir(self.folder.path())
             .env("MILLRACE_DATA", self.data())
+            .env("TZ", noon())
             .env("MILLRACE_GATEWAY_URL", self.simulator.api_url())
             .env("MILLRACE_GATEWAY_USERNAME", self.simulator.username())
             .env("MILLRACE_GATEWAY_PASSWORD", self.simulator.password())
@@ -219,6 +221,12 @@ impl Drop for Rig {
 
 fn read(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// A time zone in which it is noon: what a test records today is not half yesterday's.
+pub(crate) fn noon() -> String {
+    let hour = Timestamp::now().to_zoned(TimeZone::UTC).hour();
+    format!("<NOON>{:+}", hour - 12)
 }
 
 /// Sends a signal to a process this test started.

@@ -2,6 +2,7 @@
 
 use domain::dispatch::DispatchPolicy;
 use jiff::SignedDuration;
+use std::fmt;
 #[cfg(feature = "local")]
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -79,6 +80,18 @@ impl FromStr for ArchiveUrl {
     }
 }
 
+/// As it is read.
+impl fmt::Display for ArchiveUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(feature = "local")]
+            Self::Folder(root) => write!(f, "file:{}", root.display()),
+            #[cfg(feature = "s3")]
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
 const KINDS_OF_ARCHIVE: &[&str] = &[
     #[cfg(feature = "local")]
     "`file:DIR`",
@@ -89,6 +102,13 @@ const KINDS_OF_ARCHIVE: &[&str] = &[
 /// A size in bytes, written like `500MB` (powers of 1000) or `10GiB` (powers of 1024).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
+
+/// In bytes, as it is read.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl FromStr for Size {
     type Err = String;
@@ -162,6 +182,7 @@ mod tests {
         ];
         for (text, bytes) in sizes {
             assert_eq!(text.parse(), Ok(Size(bytes)));
+            assert_eq!(Size(bytes).to_string().parse(), Ok(Size(bytes)));
         }
         for text in ["", "GB", "-1", "1.5GB", "10 GiBs", "99999999999TiB"] {
             assert!(text.parse::<Size>().is_err(), "{text}");
@@ -185,7 +206,9 @@ mod tests {
     #[cfg(feature = "local")]
     #[test]
     fn places_on_one_machine_are_urls() {
-        assert_eq!("file:/a/b".parse(), Ok(ArchiveUrl::Folder("/a/b".into())));
+        let folder = ArchiveUrl::Folder("/a/b".into());
+        assert_eq!(folder.to_string(), "file:/a/b");
+        assert_eq!("file:/a/b".parse(), Ok(folder));
         assert_eq!("sqlite:state.db".parse(), Ok(StateUrl::Sqlite("state.db".into())));
         for text in ["", "/a/b", "file:", "ftp://a"] {
             assert!(text.parse::<ArchiveUrl>().is_err(), "{text}");
@@ -199,6 +222,7 @@ mod tests {
             bucket: "b".to_owned(),
             prefix: "a/c".to_owned(),
         };
+        assert_eq!(bucket.to_string().parse(), Ok(bucket.clone()));
         assert_eq!("s3://b/a/c/".parse(), Ok(bucket));
         assert!("dynamodb:tasks=t,gaps=g,control=c".parse::<StateUrl>().is_ok());
         for text in ["s3://", "s3:b", "s3:///a"] {

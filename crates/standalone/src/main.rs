@@ -11,6 +11,7 @@ mod export;
 mod fleet;
 mod gateway;
 mod instance;
+mod log;
 mod machine;
 mod playlist;
 mod preview;
@@ -23,6 +24,7 @@ mod spool;
 #[cfg(feature = "aws")]
 mod stack;
 mod tables;
+mod when;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;

@@ -1,11 +1,10 @@
 //! Where the commands about recordings look: the data folder of this machine, or a stack on AWS.
 
 use crate::archive::AnyArchive;
-use crate::commands::status::open;
 #[cfg(feature = "aws")]
 use crate::config::PLACE;
 use crate::config::{ArchiveOptions, Config, DataOptions, Options};
-use crate::tables::AnyTables;
+use crate::tables::{AnyTables, open};
 
 /// Which tables and archive.
 #[derive(Debug, Clone, clap::Args)]

@@ -1,5 +1,7 @@
 //! The tables that a command reads: those of this machine, or of a stack on AWS.
 
+use crate::config::Config;
+use anyhow::{Context, bail};
 use domain::channel::ChannelRow;
 use domain::ports::{
     ChannelsTable, ControlItem, ControlTable, EpisodesTable, GapsTable, PortError, Put, TasksTable,
@@ -9,6 +11,26 @@ use domain::{ChannelKey, Episode, Gap, Generation, Revision, TaskArn};
 use jiff::Timestamp;
 use local::Sqlite;
 use serde_json::Value;
+
+/// The tables of a data folder that exists; looking does not make one.
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Sqlite> {
+    let state = config.state_file();
+    if !state.exists() {
+        bail!(
+            "there is no {}; is --data right, and has `millrace run` run?",
+            state.display()
+        );
+    }
+    Sqlite::open(&state).await.context("opening the tables")
+}
+
+/// The tables of a data folder, which is made if there is none.
+pub(crate) async fn open_or_make(config: &Config) -> anyhow::Result<Sqlite> {
+    std::fs::create_dir_all(&config.data).with_context(|| format!("making {}", config.data.display()))?;
+    Sqlite::open(&config.state_file())
+        .await
+        .context("opening the tables")
+}
 
 /// Tables of one shape, wherever they are.
 #[derive(Debug, Clone)]

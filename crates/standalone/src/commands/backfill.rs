@@ -1,11 +1,11 @@
 //! `millrace backfill`: holes are filled from the devices' own storage, by hand.
 
-use super::status::open;
 use crate::alerts::Outbox;
 use crate::backfill::Backfill;
 use crate::config::{AlertOptions, BackfillOptions, Config, GatewayOptions, Options};
 use crate::show;
 use crate::source::{Source, SourceArgs};
+use crate::tables::open;
 use anyhow::{bail, ensure};
 use domain::backfill::{Report, survey};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 
 /// Fills what can be filled now; fails when something could not be.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    super::run::log_to_stderr()?;
+    crate::log::to_stderr()?;
     let options = Options {
         gateway: args.gateway,
         backfill: args.holes,

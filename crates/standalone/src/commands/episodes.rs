@@ -1,11 +1,11 @@
 //! `millrace episodes`: what is kept longer than its retention.
 
-use super::segments::when;
 use crate::archive::history;
 use crate::preview;
 use crate::show;
 use crate::source::{Source, SourceArgs};
 use crate::tables::AnyTables;
+use crate::when::when;
 use anyhow::{Context, ensure};
 use domain::coverage::recorded_time;
 use domain::episode::{self, EditError, EpisodeOrigin, Made};

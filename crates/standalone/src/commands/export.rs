@@ -2,12 +2,12 @@
 
 use super::cost::PriceArgs;
 use super::footage::Footage;
-use super::segments::when;
 use crate::archive::AnyArchive;
 use crate::export::{Clip, Source};
 use crate::restores::Waiting;
 use crate::show;
 use crate::source::SourceArgs;
+use crate::when::when;
 use anyhow::{Context, bail, ensure};
 use domain::coverage::{Span, State, recorded_time};
 use domain::ports::ArchiveRead;

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 /// Runs once; fails when something that should go could not.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    super::run::log_to_stderr()?;
+    crate::log::to_stderr()?;
     ensure!(
         args.dry_run || args.source.stack().is_none(),
         "of a stack archive-keeper deletes what may go, every hour; `--dry-run` says what that is"

@@ -1,10 +1,10 @@
 //! `millrace playlist`: any range of a channel for players of HLS.
 
 use super::footage::Footage;
-use super::segments::when;
 use crate::archive::AnyArchive;
 use crate::playlist::{Entry, Tracks, header_bytes, master, playlist};
 use crate::source::SourceArgs;
+use crate::when::when;
 use anyhow::{Context, ensure};
 use domain::SegmentKey;
 use domain::ports::ArchiveRead;

@@ -1,9 +1,9 @@
 //! `millrace poll`: one poll by hand.
 
-use super::status::open_or_make;
 use crate::alerts::Outbox;
 use crate::config::{AlertOptions, Config, DataOptions, GatewayOptions, Options, PollOptions};
 use crate::gateway;
+use crate::tables::open_or_make;
 use anyhow::bail;
 use domain::poll::{Report, look, poll};
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 /// Polls once and says what changed, or would.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    super::run::log_to_stderr()?;
+    crate::log::to_stderr()?;
     let mut config = Config::load(Options {
         data: args.data,
         gateway: args.gateway,

@@ -2,21 +2,20 @@
 
 use crate::config::{Config, Options};
 use crate::instance::Instance;
+use crate::log;
 use crate::machine::Machine;
 use domain::coverage::HourReport;
 use domain::{dispatch, keep, poll};
 use recorder::backfill::log_round;
 use std::cell::Cell;
-use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Records until Ctrl-C or SIGTERM; a second one exits at once.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    log_to_stderr()?;
+    log::to_stderr()?;
     let config = Config::load(options)?;
     let _instance = Instance::take(&config.data)?;
-    tracing::info!(data = %config.data.display(), archive = config.archive, "starting");
+    tracing::info!(data = %config.data.display(), archive = %config.archive, "starting");
     let machine = Machine::open(config).await?;
     machine.apply_settings().await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -48,17 +47,6 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The log of commands that run for long.
-pub(crate) fn log_to_stderr() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init()
-        .map_err(|error| anyhow::anyhow!(error))
 }
 
 /// One line a poll that did something; quiet polls are for debugging.

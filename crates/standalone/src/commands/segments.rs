@@ -6,10 +6,9 @@ use crate::config::{Options, PullOptions};
 use crate::fleet::{Standing, observe};
 use crate::show;
 use crate::source::SourceArgs;
+use crate::when::when;
 use domain::coverage::{Span, State, recorded_time};
 use domain::{ChannelKey, Generation};
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::io::Write;
@@ -130,40 +129,9 @@ pub(crate) fn describe(state: State) -> String {
     }
 }
 
-/// Reads a point in time as people write it.
-pub(crate) fn when(text: &str) -> Result<Timestamp, String> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
-    }
-    if let Ok(local) = text.parse::<DateTime>() {
-        return local
-            .to_zoned(TimeZone::system())
-            .map(|zoned| zoned.timestamp())
-            .map_err(|error| error.to_string());
-    }
-    let ago: SignedDuration = text
-        .parse()
-        .map_err(|_| "expected a time like `2026-11-21 08:00`, or `2h` for that long ago".to_owned())?;
-    Timestamp::now()
-        .checked_sub(ago)
-        .map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_absolute_local_or_ago() {
-        assert_eq!(
-            when("2026-11-21T08:00:00Z").unwrap().to_string(),
-            "2026-11-21T08:00:00Z"
-        );
-        let ago = Timestamp::now().duration_since(when("2h").unwrap()).as_secs();
-        assert!((7199..=7201).contains(&ago));
-        assert!(when("2026-11-21 08:00").is_ok());
-        assert!(when("soon").is_err());
-    }
 
     #[test]
     fn the_newest_seconds_of_a_running_recording_are_not_called_lost() {

@@ -111,26 +111,6 @@ fn lost_in_words(lost: &BTreeMap<String, f64>) -> String {
     }
 }
 
-/// The tables of a data folder that exists; looking does not make one.
-pub(crate) async fn open(config: &Config) -> anyhow::Result<Sqlite> {
-    let state = config.state_file();
-    if !state.exists() {
-        bail!(
-            "there is no {}; is --data right, and has `millrace run` run?",
-            state.display()
-        );
-    }
-    Sqlite::open(&state).await.context("opening the tables")
-}
-
-/// The tables of a data folder, which is made if there is none.
-pub(crate) async fn open_or_make(config: &Config) -> anyhow::Result<Sqlite> {
-    std::fs::create_dir_all(&config.data).with_context(|| format!("making {}", config.data.display()))?;
-    Sqlite::open(&config.state_file())
-        .await
-        .context("opening the tables")
-}
-
 /// The fleet as a table.
 pub(crate) fn render(fleet: &[Channel], now: Timestamp) -> String {
     let rows = fleet.iter().map(|channel| {

@@ -1,7 +1,7 @@
 //! `millrace gateway setup`: compare, change what differs, restart only if needed.
 
-use crate::commands::status::open_or_make;
 use crate::config::{Config, DataOptions, GatewayOptions, Options, WantedOptions};
+use crate::tables::open_or_make;
 use crate::{gateway, show};
 use anyhow::{Context, bail};
 use domain::ports::PortError;
@@ -64,7 +64,7 @@ struct Settled {
 
 /// Shows the difference, or removes it.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    super::super::run::log_to_stderr()?;
+    crate::log::to_stderr()?;
     let config = Config::load(Options {
         data: args.data,
         gateway: args.gateway,

@@ -32,17 +32,14 @@ macro_rules! either {
 
 impl AnyArchive {
     /// Opens it.
-    pub(crate) async fn open(address: &str) -> anyhow::Result<Self> {
-        let url: ArchiveUrl = address
-            .parse()
-            .map_err(anyhow::Error::msg)
-            .context("reading the archive's address")?;
+    pub(crate) async fn open(url: &ArchiveUrl) -> anyhow::Result<Self> {
         match url {
             ArchiveUrl::Folder(root) => Ok(Self::Folder(
-                Folder::open(&root).await.context("opening the archive")?,
+                Folder::open(root).await.context("opening the archive")?,
             )),
             #[cfg(feature = "s3")]
             ArchiveUrl::S3 { bucket, prefix } => {
+                let (bucket, prefix) = (bucket.clone(), prefix.clone());
                 Ok(Self::S3(aws::s3::S3Archive::from_env(bucket, prefix).await))
             }
         }

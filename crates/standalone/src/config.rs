@@ -17,7 +17,7 @@ pub(crate) use options::{
 };
 pub(crate) use wanted::WantedOptions;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use domain::ChannelKey;
 use domain::backfill::BackfillPolicy;
 use domain::coverage::HourPolicy;
@@ -28,6 +28,7 @@ use domain::poll::PollPolicy;
 use domain::settings::{OwnSettings, RecordingSettings};
 use file::Settings;
 use jiff::SignedDuration;
+use recorder::cli::{ArchiveUrl, Size};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) data: PathBuf,
-    pub(crate) archive: String,
+    pub(crate) archive: ArchiveUrl,
     pub(crate) gateway: Option<Gateway>,
     pub(crate) poll_interval: Duration,
     pub(crate) poll: PollPolicy,
@@ -76,7 +77,7 @@ pub(crate) struct Recorder {
     pub(crate) orphan_grace: SignedDuration,
     pub(crate) hand_over_within: SignedDuration,
     pub(crate) stop_deadline: SignedDuration,
-    pub(crate) spool_max: String,
+    pub(crate) spool_max: Size,
 }
 
 /// The environment variable with the gateway's password.
@@ -108,21 +109,18 @@ impl Config {
         })
     }
 
-    /// What is in force in a stack on AWS: its archive, its retention, and how often its recorders report; else the
-    /// options alone.
+    /// What is in force in a stack on AWS: its archive, its retention, and after how long its dispatcher calls a
+    /// recorder silent; else the options alone.
     #[cfg(feature = "aws")]
     pub(crate) fn of_stack(
         mut options: Options,
         archive: String,
         retention_days: u32,
     ) -> anyhow::Result<Self> {
-        let told = options.pull.pull_interval.is_some();
         options.archive.archive = Some(archive);
         let mut config = Self::resolve(options, Settings::default())?;
         config.poll.settings.retention_days = retention_days;
-        if !told {
-            config.dispatch.heartbeat_stale = domain::dispatch::HEARTBEAT_STALE;
-        }
+        config.dispatch.heartbeat_stale = domain::dispatch::HEARTBEAT_STALE;
         Ok(config)
     }
 
@@ -160,35 +158,48 @@ impl Config {
     fn resolve(options: Options, settings: Settings) -> anyhow::Result<Self> {
         let loops = options.loops;
         let data = options.data.data.unwrap_or_else(|| "millrace-data".into());
-        let pull_interval = options.pull.pull_interval.unwrap_or(SignedDuration::from_secs(5));
+        let pull_interval = above_zero("pull-interval", options.pull.pull_interval, 5)?;
         Ok(Self {
-            archive: options
-                .archive
-                .archive
-                .unwrap_or_else(|| format!("file:{}", data.join("archive").display())),
+            archive: resolve_archive(options.archive, &data)?,
             data,
             gateway: resolve_gateway(options.gateway)?,
             poll_interval: positive("poll-interval", loops.poll_interval, 60)?,
-            poll: resolve_poll(&options.poll, settings.default),
+            poll: resolve_poll(&options.poll, settings.default)?,
             dispatch_interval: positive("dispatch-interval", loops.dispatch_interval, 10)?,
-            dispatch: resolve_dispatch(&loops, pull_interval),
+            dispatch: resolve_dispatch(&loops, pull_interval)?,
             alarms: resolve_alarms(&loops)?,
             keep_interval: positive("keep-interval", loops.keep_interval, 60 * 60)?,
             hour: resolve_hour(loops.coverage_objective)?,
             backfill_interval: positive("backfill-interval", loops.backfill_interval, 60)?,
             backfill: resolve_backfill(&options.backfill)?,
-            recorder: Recorder {
-                pull_interval,
-                orphan_grace: loops.orphan_grace.unwrap_or(SignedDuration::from_mins(2)),
-                hand_over_within: loops.hand_over_within.unwrap_or(SignedDuration::from_secs(30)),
-                stop_deadline: loops.stop_deadline.unwrap_or(SignedDuration::from_secs(60)),
-                spool_max: loops.spool_max.unwrap_or_else(|| "10GiB".into()),
-            },
+            recorder: resolve_recorder(&loops, pull_interval)?,
             alert_webhook: options.alerts.alert_webhook,
             channels: settings.channels,
             wanted: settings.wanted,
         })
     }
+}
+
+fn resolve_archive(options: ArchiveOptions, data: &Path) -> anyhow::Result<ArchiveUrl> {
+    let address = options.archive;
+    let address = address.unwrap_or_else(|| format!("file:{}", data.join("archive").display()));
+    let url = address.parse().map_err(anyhow::Error::msg);
+    url.with_context(|| format!("reading the archive's address `{address}`"))
+}
+
+/// What recorders are told, by the rules by which they read it.
+fn resolve_recorder(options: &LoopOptions, pull_interval: SignedDuration) -> anyhow::Result<Recorder> {
+    let spool_max = options.spool_max.as_deref().unwrap_or("10GiB");
+    Ok(Recorder {
+        pull_interval,
+        orphan_grace: above_zero("orphan-grace", options.orphan_grace, 2 * 60)?,
+        hand_over_within: not_negative("hand-over-within", options.hand_over_within, 30)?,
+        stop_deadline: above_zero("stop-deadline", options.stop_deadline, 60)?,
+        spool_max: spool_max
+            .parse()
+            .map_err(anyhow::Error::msg)
+            .context("reading spool-max")?,
+    })
 }
 
 fn resolve_gateway(options: GatewayOptions) -> anyhow::Result<Option<Gateway>> {
@@ -232,24 +243,31 @@ fn read_password(variable: &str, file: Option<&Path>) -> anyhow::Result<Option<S
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned().into()))
 }
 
-fn resolve_poll(options: &PollOptions, settings: RecordingSettings) -> PollPolicy {
+fn resolve_poll(options: &PollOptions, settings: RecordingSettings) -> anyhow::Result<PollPolicy> {
     let default = PollPolicy::default();
-    PollPolicy {
-        offline_grace: options.offline_grace.unwrap_or(default.offline_grace),
-        mass_removal_percent: options
-            .mass_removal_percent
-            .unwrap_or(default.mass_removal_percent),
+    let mass_removal_percent = options
+        .mass_removal_percent
+        .unwrap_or(default.mass_removal_percent);
+    ensure!(
+        mass_removal_percent <= 100,
+        "mass-removal-percent must be 0 to 100"
+    );
+    let grace_seconds = default.offline_grace.as_secs();
+    Ok(PollPolicy {
+        offline_grace: not_negative("offline-grace", options.offline_grace, grace_seconds)?,
+        mass_removal_percent,
         record_access_control: options
             .record_access_control
             .unwrap_or(default.record_access_control),
         settings,
         ..default
-    }
+    })
 }
 
-fn resolve_dispatch(options: &LoopOptions, pull_interval: SignedDuration) -> DispatchPolicy {
+fn resolve_dispatch(options: &LoopOptions, pull_interval: SignedDuration) -> anyhow::Result<DispatchPolicy> {
     let per_task = options.channels_per_task.unwrap_or(100);
-    DispatchPolicy {
+    ensure!(per_task > 0, "channels-per-task must be above zero");
+    Ok(DispatchPolicy {
         channels_per_task: per_task,
         transforms_per_task: per_task,
         // This machine's process list is exact: a child is on it before its start is reported.
@@ -257,7 +275,7 @@ fn resolve_dispatch(options: &LoopOptions, pull_interval: SignedDuration) -> Dis
         heartbeat_stale: pull_interval.saturating_mul(6).max(SignedDuration::from_secs(30)),
         move_notice: pull_interval.saturating_add(SignedDuration::from_secs(2)),
         ..DispatchPolicy::default()
-    }
+    })
 }
 
 fn resolve_alarms(options: &LoopOptions) -> anyhow::Result<Option<AlarmPolicy>> {
@@ -306,11 +324,27 @@ fn resolve_hour(objective_percent: Option<f64>) -> anyhow::Result<HourPolicy> {
 }
 
 fn positive(name: &str, given: Option<SignedDuration>, default_seconds: i64) -> anyhow::Result<Duration> {
+    Ok(above_zero(name, given, default_seconds)?.unsigned_abs())
+}
+
+fn above_zero(
+    name: &str,
+    given: Option<SignedDuration>,
+    default_seconds: i64,
+) -> anyhow::Result<SignedDuration> {
     let time = given.unwrap_or(SignedDuration::from_secs(default_seconds));
-    match Duration::try_from(time) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        Ok(_) | Err(_) => bail!("{name} must be above zero"),
-    }
+    ensure!(time.is_positive(), "{name} must be above zero");
+    Ok(time)
+}
+
+fn not_negative(
+    name: &str,
+    given: Option<SignedDuration>,
+    default_seconds: i64,
+) -> anyhow::Result<SignedDuration> {
+    let time = given.unwrap_or(SignedDuration::from_secs(default_seconds));
+    ensure!(!time.is_negative(), "{name} must not be negative");
+    Ok(time)
 }
 
 #[cfg(test)]
@@ -390,6 +424,16 @@ mod tests {
             "coverage-objective = 101.0",
             "alarm-before = '2h'",
             "backfill-playbacks = 0",
+            "spool-max = '10 gallons'",
+            "archive = '/srv/archive'",
+            "pull-interval = '0s'",
+            "orphan-grace = '0s'",
+            "orphan-grace = '-1m'",
+            "hand-over-within = '-1s'",
+            "stop-deadline = '0s'",
+            "offline-grace = '-5m'",
+            "mass-removal-percent = 101",
+            "channels-per-task = 0",
             "password = 'x'",
             "gateway-nam = 'x'",
         ] {

@@ -128,7 +128,7 @@ mod tests {
     async fn what_has_no_footage_is_tried_a_few_times_and_what_has_a_picture_or_is_old_never() {
         let folder = tempfile::tempdir().unwrap();
         let table = Sqlite::open(&folder.path().join("state.sqlite")).await.unwrap();
-        let archive = format!("file:{}", folder.path().join("archive").display());
+        let archive = ArchiveUrl::Folder(folder.path().join("archive"));
         let archive = AnyArchive::open(&archive).await.unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let ago = |hours| now - SignedDuration::from_hours(hours);

@@ -6,6 +6,7 @@
 
 use crate::alerts::WEBHOOK_ENV;
 use crate::config::{Config, Gateway, PASSWORD_ENV};
+use crate::log::LOG_ENV;
 use anyhow::Context;
 use domain::ports::{PortError, Tasks};
 use domain::{Launch, LiveTask, TaskArn, TaskKind};
@@ -44,8 +45,6 @@ struct Inner {
     ended: Notify,
 }
 
-/// Which log lines are written; `millrace` and its recorders read the same variable.
-const LOG_ENV: &str = "MILLRACE_LOG";
 /// Logs of ended recorders are removed so long after their last line.
 const LOG_KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
@@ -108,9 +107,9 @@ fn arguments(config: &Config, gateway: &Gateway) -> Vec<String> {
     let recorder = &config.recorder;
     let pairs = [
         ("--state", format!("sqlite:{}", config.state_file().display())),
-        ("--archive", config.archive.clone()),
+        ("--archive", config.archive.to_string()),
         ("--spool", config.spool().display().to_string()),
-        ("--spool-max", recorder.spool_max.clone()),
+        ("--spool-max", recorder.spool_max.to_string()),
         ("--pull-interval", recorder.pull_interval.to_string()),
         ("--orphan-grace", recorder.orphan_grace.to_string()),
         ("--hand-over-within", recorder.hand_over_within.to_string()),

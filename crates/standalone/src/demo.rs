@@ -10,6 +10,7 @@ use crate::config::{Config, DataOptions, Gateway, LoopOptions, Options, PollOpti
 use crate::fleet::observe;
 use crate::instance::Instance;
 use crate::machine::Machine;
+use crate::signals::Signals;
 use anyhow::{Context, bail};
 use domain::ChannelKey;
 use jiff::{SignedDuration, Timestamp};
@@ -36,8 +37,15 @@ pub(crate) struct Args {
     json: Option<PathBuf>,
 }
 
-/// Runs the demo; fails when something was not recorded that should have been, or a hole has no cause. Ctrl-C ends
-/// it early, with the summary so far.
+/// How a demo ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Played,
+    Interrupted,
+}
+
+/// Runs the demo; fails when something was not recorded that should have been, or a hole has no cause. A signal ends
+/// it early, with the summary so far; a second one at once.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     clear(&args.data)?;
@@ -57,27 +65,36 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     )?;
 
     let config = config(&args, &simulator)?;
+    let mut signals = Signals::to_end_with_the_terminal()?;
     let machine = Machine::open(config.clone()).await?;
     machine.apply_settings().await?;
     let archive = AnyArchive::open(&config.archive).await?;
     let started_at = Timestamp::now();
     let mut wanted: BTreeMap<ChannelKey, summary::Wanted> = BTreeMap::new();
-    let interrupted = tokio::select! {
-        () = machine.poll_for_ever(|_| {}) => false,
-        () = machine.dispatch_for_ever(|_| {}) => false,
-        played = play(&args, &script, &simulator, &machine, &mut wanted) => played.map(|()| false)?,
-        signal = tokio::signal::ctrl_c() => signal.map(|()| true)?,
+    let ended = tokio::select! {
+        () = machine.poll_for_ever(|_| {}) => Ok(Ended::Played),
+        () = machine.dispatch_for_ever(|_| {}) => Ok(Ended::Played),
+        played = play(&args, &script, &simulator, &machine, &mut wanted) => played.map(|()| Ended::Played),
+        () = signals.next() => Ok(Ended::Interrupted),
     };
     let ended_at = Timestamp::now();
-    writeln!(
-        out,
-        "\nStopping: recorders close their segments and upload them …"
-    )?;
-    machine.drain(|_| {}).await?;
+    // However it ended, no recorder stays behind: nobody would look for it.
+    stop(&machine, &mut signals).await?;
     simulator.shutdown().await;
+    let ended = ended?;
 
     let period = summary::Period { started_at, ended_at };
     let summary = summary::summarize(&archive, machine.table(), &wanted, &script, &period).await?;
+    tell(&args, &summary)?;
+    let problems = summary.problems();
+    if !problems.is_empty() && ended == Ended::Played {
+        bail!("the demo is not as it should be:\n  {}", problems.join("\n  "));
+    }
+    Ok(())
+}
+
+fn tell(args: &Args, summary: &summary::Summary) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
     writeln!(out, "\n{}", summary.render())?;
     writeln!(
         out,
@@ -92,14 +109,26 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         script::GATE
     )?;
     if let Some(file) = &args.json {
-        let json = serde_json::to_vec_pretty(&summary)?;
+        let json = serde_json::to_vec_pretty(summary)?;
         std::fs::write(file, json).with_context(|| format!("writing {}", file.display()))?;
     }
-    let problems = summary.problems();
-    if !problems.is_empty() && !interrupted {
-        bail!("the demo is not as it should be:\n  {}", problems.join("\n  "));
-    }
     Ok(())
+}
+
+/// Drains the recorders; at another signal they are killed.
+async fn stop(machine: &Machine, signals: &mut Signals) -> anyhow::Result<()> {
+    // Whoever ended the demo may have closed the terminal.
+    _ = writeln!(
+        std::io::stdout(),
+        "\nStopping: recorders close their segments and upload them …"
+    );
+    tokio::select! {
+        drained = machine.drain(|_| {}) => drained,
+        () = signals.next() => {
+            machine.kill().await?;
+            bail!("second signal: the recorders were killed")
+        }
+    }
 }
 
 /// Removes an earlier demo, and nothing that is not one.

@@ -215,6 +215,14 @@ impl Machine {
     /// longer than they may are killed: what they had not uploaded stays in the spool.
     pub(crate) async fn drain(&self, told: impl Fn(usize)) -> anyhow::Result<()> {
         let patience = Duration::try_from(self.config.recorder.stop_deadline).unwrap_or_default();
+    /// Kills every recorder; what they had not uploaded stays in the spool.
+    pub(crate) async fn kill(&self) -> anyhow::Result<()> {
+        for task in self.processes.list_tasks().await? {
+            self.processes.kill(&task.arn)?;
+        }
+        Ok(())
+    }
+
         let deadline = Instant::now() + patience + Duration::from_secs(5);
         for task in self.processes.list_tasks().await? {
             self.processes.drain(&task.arn)?;

@@ -19,6 +19,7 @@ mod previews;
 mod processes;
 mod restores;
 mod show;
+mod signals;
 mod source;
 mod spool;
 #[cfg(feature = "aws")]

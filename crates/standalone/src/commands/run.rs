@@ -4,11 +4,11 @@ use crate::config::{Config, Options};
 use crate::instance::Instance;
 use crate::log;
 use crate::machine::Machine;
+use crate::signals::Signals;
 use domain::coverage::HourReport;
 use domain::{dispatch, keep, poll};
 use recorder::backfill::log_round;
 use std::cell::Cell;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Records until Ctrl-C or SIGTERM; a second one exits at once.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     tracing::info!(data = %config.data.display(), archive = %config.archive, "starting");
     let machine = Machine::open(config).await?;
     machine.apply_settings().await?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::to_end()?;
     tokio::select! {
         () = machine.poll_for_ever(log_poll) => {}
         () = machine.dispatch_for_ever(log_dispatch) => {}
@@ -27,8 +27,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         () = machine.preview_for_ever(log_previews) => {}
         () = machine.measure_for_ever(log_hour) => {}
         () = machine.backfill_for_ever(log_round) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = signals.next() => {}
     }
     tracing::info!("draining: recorders close, upload and exit; a second signal exits at once");
     let waiting_for = Cell::new(0);
@@ -42,7 +41,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             drained?;
             tracing::info!("all recorders have finished");
         }
-        _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => {
+        () = signals.next() => {
             tracing::warn!("second signal: leaving now; recorders finish by themselves, the rest is in the spool");
         }
     }

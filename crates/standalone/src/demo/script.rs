@@ -24,6 +24,7 @@ pub(super) const SEGMENT_SECONDS: NonZeroU32 = NonZeroU32::new(5).expect("5 is n
 /// What happens when, and what should come of it.
 #[derive(Debug)]
 pub(super) struct Script {
+    /// By their time.
     pub(super) steps: Vec<Step>,
     pub(super) troubles: Vec<Trouble>,
 }
@@ -79,7 +80,7 @@ impl Script {
             hint: Some(3),
         };
         let freeze = part(20);
-        let steps = vec![
+        let mut steps = vec![
             step(
                 part(12),
                 "A new camera registers: TRUCK.",
@@ -137,6 +138,7 @@ impl Script {
                 vec![status(DeviceStatus::Online)],
             ),
         ];
+        steps.sort_by_key(|step| step.at_seconds);
         Self {
             steps,
             troubles: troubles(),
@@ -237,8 +239,8 @@ mod tests {
     #[test]
     fn every_length_gives_steps_in_order_and_time_to_recover() {
         for seconds in [30, 60, 3600] {
-            let mut script = Script::of_length(seconds);
-            script.steps.sort_by_key(|step| step.at_seconds);
+            let script = Script::of_length(seconds);
+            assert!(script.steps.is_sorted_by_key(|step| step.at_seconds), "{seconds}");
             assert!(
                 script.steps.iter().all(|step| step.at_seconds + 5 < seconds),
                 "{seconds}"

@@ -1,9 +1,15 @@
 //! The demo, as a newcomer runs it: its summary, and an archive that other programs can read.
 
+use crate::support::rig::signal;
+use rustix::process::Signal;
 use serde_json::Value;
 use simulator::frames;
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::Command;
+use tokio::time::{Instant, sleep, timeout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_records_every_online_channel_and_names_every_loss() {
@@ -22,7 +28,6 @@ async fn the_demo_records_every_online_channel_and_names_every_loss() {
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{said}\n{complained}");
-    println!("{said}");
 
     let summary: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let channels = summary["channels"].as_object().unwrap();
@@ -57,6 +62,43 @@ async fn the_demo_records_every_online_channel_and_names_every_loss() {
     );
 
     plays_in_a_browser(&segments, &data).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_ended_leaves_no_recorder_behind() {
+    for ending in [Signal::TERM, Signal::HUP] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["demo", "--seconds", "120", "--data"])
+            .arg(&data)
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(demo.id().unwrap()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while recorders(&data) < 3 {
+            assert!(Instant::now() < deadline && demo.try_wait().unwrap().is_none());
+            sleep(Duration::from_millis(100)).await;
+        }
+        signal(pid, ending);
+        let ended = timeout(Duration::from_secs(60), demo.wait()).await;
+        assert!(ended.expect("it ends").unwrap().success(), "{ending:?}");
+        assert_eq!(recorders(&data), 0, "{ending:?}");
+    }
+}
+
+/// How many recorders live: each holds the lock of its task's file.
+fn recorders(data: &Path) -> usize {
+    let tasks = std::fs::read_dir(data.join("tasks"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let is_locked = |file: std::fs::File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    tasks
+        .filter(|task| std::fs::File::open(task.path()).is_ok_and(is_locked))
+        .count()
 }
 
 /// The length ffprobe sees, in seconds.

@@ -8,6 +8,7 @@ use crate::events;
 use crate::gateway;
 use crate::previews::{self, Previews};
 use crate::processes::Processes;
+use crate::silence;
 use anyhow::Context;
 use domain::ChannelKey;
 use domain::backfill;
@@ -77,6 +78,7 @@ impl Machine {
     pub(crate) async fn apply_settings(&self) -> anyhow::Result<()> {
         let (mut overrides, version) = Overrides::load(&self.table).await?;
         let before = overrides.clone();
+        silence::write(&self.table, self.config.dispatch.heartbeat_stale).await?;
         for (key, own) in &self.config.channels {
             overrides.set(key, own.clone());
         }

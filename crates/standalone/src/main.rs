@@ -20,6 +20,7 @@ mod processes;
 mod restores;
 mod show;
 mod signals;
+mod silence;
 mod source;
 mod spool;
 #[cfg(feature = "aws")]

@@ -116,6 +116,7 @@ mod tests {
     use domain::ObjectKey;
     use domain::fakes::rows;
     use domain::ports::Put;
+    use recorder::cli::ArchiveUrl;
 
     fn episode(start: Timestamp, preview: Option<&str>) -> Episode {
         Episode {

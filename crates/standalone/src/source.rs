@@ -4,7 +4,12 @@ use crate::archive::AnyArchive;
 #[cfg(feature = "aws")]
 use crate::config::PLACE;
 use crate::config::{ArchiveOptions, Config, DataOptions, Options};
+use crate::silence;
 use crate::tables::{AnyTables, open};
+use jiff::SignedDuration;
+
+/// Channels looked at at once: of a stack, each is some questions across a network.
+pub(crate) const CHANNELS_AT_ONCE: usize = 8;
 
 /// Which tables and archive.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +31,8 @@ pub(crate) struct Source {
     pub(crate) tables: AnyTables,
     /// What is in force there.
     pub(crate) config: Config,
+    /// A recorder that has not reported for longer is called silent.
+    pub(crate) silent_after: SignedDuration,
     /// The Region of a stack.
     pub(crate) region: Option<String>,
 }
@@ -49,8 +56,10 @@ impl SourceArgs {
             return of_stack(name, options).await;
         }
         let config = Config::load_without_gateway(self.local(options))?;
+        let tables = open(&config).await?;
         Ok(Source {
-            tables: AnyTables::Sqlite(open(&config).await?),
+            silent_after: silence::read(&tables, config.dispatch.heartbeat_stale).await?,
+            tables: AnyTables::Sqlite(tables),
             config,
             region: None,
         })
@@ -92,6 +101,7 @@ async fn of_stack(name: &str, options: Options) -> anyhow::Result<Source> {
     let (tables, config) = found.await.with_context(|| name.to_owned())?;
     Ok(Source {
         tables: AnyTables::Stack(tables),
+        silent_after: config.dispatch.heartbeat_stale,
         config,
         region: sdk.region().map(ToString::to_string),
     })

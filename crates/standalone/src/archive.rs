@@ -1,8 +1,10 @@
 //! The archive that the configuration names.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use domain::coverage::{Span, coverage};
-use domain::ports::{Archive, ArchiveRead, ArchiveSweep, GapsTable, Page, PortError, Stored, StoredSegment};
+use domain::ports::{
+    Archive, ArchiveRead, ArchiveSweep, ChannelsTable, GapsTable, Page, PortError, Stored, StoredSegment,
+};
 use domain::storage::{Asked, Availability};
 use domain::{ChannelKey, ObjectKey, RestoreTier, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
@@ -10,6 +12,9 @@ use local::Folder;
 use recorder::cli::ArchiveUrl;
 use std::ops::Range;
 use std::path::Path;
+
+/// No object of ours is larger; one is in memory at a time.
+pub(crate) const OBJECT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 /// The archive behind an address like `file:DIR`.
 #[derive(Debug, Clone)]
@@ -100,6 +105,37 @@ impl ArchiveRead for AnyArchive {
     async fn describe(&self, key: &ObjectKey) -> Result<Option<SegmentMeta>, PortError> {
         either!(self, archive => archive.describe(key).await)
     }
+}
+
+/// Refuses a channel of which neither the tables nor the archive know: its name is mistyped.
+///
+/// # Errors
+/// They do not, or cannot be read.
+pub(crate) async fn ensure_known<T: ChannelsTable>(
+    archive: &AnyArchive,
+    table: &T,
+    channel: &ChannelKey,
+) -> anyhow::Result<()> {
+    if is_listed(table, channel).await? {
+        return Ok(());
+    }
+    let page = archive.list_page(channel, None).await;
+    let page = page.with_context(|| format!("listing the archive of {channel}"))?;
+    ensure!(
+        !page.objects.is_empty(),
+        "there is no channel {channel}: it is not known, and nothing of it is in the archive; `millrace channels` lists \
+         the known ones"
+    );
+    Ok(())
+}
+
+/// Whether the channel is one of the known ones.
+///
+/// # Errors
+/// They cannot be read.
+pub(crate) async fn is_listed<T: ChannelsTable>(table: &T, channel: &ChannelKey) -> anyhow::Result<bool> {
+    let rows = table.list_channels().await.context("reading the channels")?;
+    Ok(rows.iter().any(|row| row.key == *channel))
 }
 
 /// What became of a channel in a range.

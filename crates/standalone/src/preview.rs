@@ -3,8 +3,9 @@
 //! It lies in the archive under a still's key, whose time is within the episode: the keep loop keeps it for as long as
 //! the episode protects anything, and frees it with the rest.
 
-use crate::archive::AnyArchive;
-use crate::commands::export::sha256;
+use crate::archive::{AnyArchive, OBJECT_BYTES_MAX};
+use crate::hash::sha256;
+use crate::output::write_new;
 use crate::restores;
 use anyhow::{Context, bail, ensure};
 use domain::episode;
@@ -22,9 +23,6 @@ use tokio::time::timeout;
 /// Finding one frame of a segment takes a second or two.
 const FFMPEG_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// No segment or picture of ours is larger.
-const BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-
 /// A picture that was taken, and where it belongs.
 #[derive(Debug)]
 pub(crate) struct Picture {
@@ -38,7 +36,7 @@ pub(crate) async fn stored(archive: &AnyArchive, episode: &Episode) -> anyhow::R
     let Some(key) = &episode.preview else {
         return Ok(None);
     };
-    match archive.read(key, 0..BYTES_MAX).await {
+    match archive.read(key, 0..OBJECT_BYTES_MAX).await {
         Ok(jpeg) => Ok(Some(jpeg)),
         Err(PortError::Refused { .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -52,7 +50,9 @@ pub(crate) async fn stored(archive: &AnyArchive, episode: &Episode) -> anyhow::R
 pub(crate) async fn take(archive: &AnyArchive, episode: &Episode, now: Timestamp) -> anyhow::Result<Picture> {
     let segment = first_segment(archive, episode, now).await?;
     let taken_at = episode.start.max(segment.key.start);
-    let video = archive.read(&segment.key.object_key(), 0..BYTES_MAX).await?;
+    let video = archive
+        .read(&segment.key.object_key(), 0..OBJECT_BYTES_MAX)
+        .await?;
     let jpeg = frame_at(video, taken_at.duration_since(segment.key.start)).await?;
     Ok(Picture {
         key: still_key(&episode.key, taken_at, segment.key.generation),
@@ -86,7 +86,7 @@ impl Picture {
 
 /// Writes a picture to a file.
 pub(crate) fn save(file: &Path, jpeg: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(file, jpeg).with_context(|| format!("writing {}", file.display()))
+    write_new(file, jpeg)
 }
 
 async fn first_segment(

@@ -1,9 +1,9 @@
 //! `millrace channels`: the known channels, and settings of their own.
 
-use crate::config::{Options, PullOptions};
-use crate::fleet::observe;
+use crate::archive::is_listed;
+use crate::fleet::{Channel, observe};
 use crate::show;
-use crate::source::SourceArgs;
+use crate::source::{Source, SourceArgs};
 use crate::tables::AnyTables;
 use anyhow::{Context, bail, ensure};
 use domain::ports::Put;
@@ -17,8 +17,6 @@ use std::io::Write;
 pub(crate) struct Args {
     #[command(flatten)]
     source: SourceArgs,
-    #[command(flatten)]
-    pull: PullOptions,
     #[command(subcommand)]
     action: Option<Action>,
     /// Print JSON.
@@ -53,41 +51,9 @@ enum Action {
 
 /// Lists the channels, or changes the settings of one.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let options = Options {
-        pull: args.pull,
-        ..Options::default()
-    };
-    let source = args.source.open_with(options).await?;
-    let table = &source.tables;
-    let mut out = std::io::stdout();
+    let source = args.source.open().await?;
     match args.action {
-        None => {
-            let fleet = observe(table, Timestamp::now(), source.config.dispatch.heartbeat_stale).await?;
-            if args.json {
-                serde_json::to_writer_pretty(&mut out, &fleet)?;
-                writeln!(out)?;
-                return Ok(());
-            }
-            let rows = fleet.into_iter().map(|channel| {
-                let settings = toml::to_string(&channel.settings)
-                    .unwrap_or_default()
-                    .trim()
-                    .replace('\n', ", ");
-                vec![
-                    channel.key.to_string(),
-                    channel.device_name,
-                    channel.channel_name,
-                    settings,
-                    channel.media_url,
-                ]
-            });
-            writeln!(
-                out,
-                "{}",
-                show::table(&["CHANNEL", "DEVICE", "NAME", "SETTINGS", "STREAM"], rows)
-            )?;
-            Ok(())
-        }
+        None => list(&source, args.json).await,
         Some(Action::Set {
             device,
             channel,
@@ -95,7 +61,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }) => {
             let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
             let now = parse(&settings)?;
-            change(table, &key, |said| Ok(said.and(now))).await
+            change(&source.tables, &key, |said| Ok(said.and(now))).await?;
+            if !is_listed(&source.tables, &key).await? {
+                writeln!(
+                    std::io::stdout(),
+                    "{key} is not known yet; kept for when it comes"
+                )?;
+            }
+            Ok(())
         }
         Some(Action::Unset {
             device,
@@ -103,9 +76,36 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             names,
         }) => {
             let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
-            change(table, &key, |said| without(said, &names)).await
+            change(&source.tables, &key, |said| without(said, &names)).await
         }
     }
+}
+
+async fn list(source: &Source, json: bool) -> anyhow::Result<()> {
+    let fleet = observe(&source.tables, Timestamp::now(), source.silent_after).await?;
+    let mut out = std::io::stdout();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &fleet)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let header = ["CHANNEL", "DEVICE", "NAME", "SETTINGS", "STREAM"];
+    writeln!(out, "{}", show::table(&header, fleet.into_iter().map(line)))?;
+    Ok(())
+}
+
+fn line(channel: Channel) -> Vec<String> {
+    let settings = toml::to_string(&channel.settings)
+        .unwrap_or_default()
+        .trim()
+        .replace('\n', ", ");
+    vec![
+        channel.key.to_string(),
+        channel.device_name,
+        channel.channel_name,
+        settings,
+        channel.media_url,
+    ]
 }
 
 fn parse(pairs: &[String]) -> anyhow::Result<OwnSettings> {

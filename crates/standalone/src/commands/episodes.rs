@@ -1,16 +1,18 @@
 //! `millrace episodes`: what is kept longer than its retention.
 
-use crate::archive::history;
+use crate::archive::{ensure_known, history};
+use crate::output::ensure_new;
 use crate::preview;
 use crate::show;
-use crate::source::{Source, SourceArgs};
+use crate::source::{CHANNELS_AT_ONCE, Source, SourceArgs};
 use crate::tables::AnyTables;
 use crate::when::when;
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use domain::coverage::recorded_time;
 use domain::episode::{self, EditError, EpisodeOrigin, Made};
 use domain::ports::{ChannelsTable, EpisodesTable};
 use domain::{ChannelKey, DeviceIndex, Episode, Revision};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -159,8 +161,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Action::Extend { place, start, to } => changed(episode::extend(table, &place.key(), start, to).await),
         Action::End { place, start, at } => changed(episode::end(table, &place.key(), start, at).await),
         Action::Preview { place, start, output } => {
+            ensure_new(&output)?;
             let row = episode::find(table, &place.key(), start).await?;
-            ensure!(!output.exists(), "{} is there already", output.display());
             let archive = source.archive().await?;
             if let Some(jpeg) = preview::stored(&archive, &row).await? {
                 return preview::save(&output, &jpeg);
@@ -190,11 +192,15 @@ async fn list(
             rows.into_iter().map(|row| row.key).collect()
         }
     };
-    let mut episodes = Vec::new();
-    for key in &keys {
-        let listed = table.list_episodes(key, from, Timestamp::MAX).await;
-        episodes.extend(listed.with_context(|| format!("reading the episodes of {key}"))?);
-    }
+    let episodes: Vec<Vec<Episode>> = stream::iter(&keys)
+        .map(async |key| {
+            let listed = table.list_episodes(key, from, Timestamp::MAX).await;
+            listed.with_context(|| format!("reading the episodes of {key}"))
+        })
+        .buffered(CHANNELS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let episodes = episodes.concat();
     let mut out = std::io::stdout();
     if json {
         serde_json::to_writer_pretty(&mut out, &episodes)?;
@@ -225,13 +231,14 @@ fn line(row: &Episode) -> Vec<String> {
 
 /// Stores the row first, so that nothing of it goes from then on, and says what there is to keep.
 async fn create(source: &Source, row: Episode) -> anyhow::Result<()> {
+    let archive = source.archive().await?;
+    ensure_known(&archive, &source.tables, &row.key).await?;
     let made = episode::create(&source.tables, row, Timestamp::now()).await;
     let (Made::New(row) | Made::Already(row)) = made.context("making the episode")?;
     let mut out = std::io::stdout();
     writeln!(out, "kept from {} on: {}", row.start, row.reason)?;
     let until = row.end.unwrap_or_else(Timestamp::now).min(Timestamp::now());
     if row.start < until {
-        let archive = source.archive().await?;
         let history = history(&archive, &source.tables, &row.key, row.start, until).await?;
         let recorded = recorded_time(&history.spans);
         let whole = until.duration_since(row.start);

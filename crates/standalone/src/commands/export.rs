@@ -1,9 +1,11 @@
 //! `millrace export`: a range as one file, with a manifest for whoever must trust it.
 
 use super::cost::PriceArgs;
-use super::footage::Footage;
-use crate::archive::AnyArchive;
+use super::recordings::Recordings;
+use crate::archive::{AnyArchive, OBJECT_BYTES_MAX};
 use crate::export::{Clip, Source};
+use crate::hash::{sha256, sha256_of_file};
+use crate::output::{ensure_new, write_new};
 use crate::restores::Waiting;
 use crate::show;
 use crate::source::SourceArgs;
@@ -15,9 +17,8 @@ use domain::{RestoreTier, SegmentKey};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `millrace export`.
@@ -49,50 +50,38 @@ pub(crate) struct Args {
     prices: PriceArgs,
 }
 
-/// No segment of ours is larger: one is in memory at a time.
-const SEGMENT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-
 /// Writes clip and manifest; replaces no file.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let footage = Footage::find(
+    let manifest_file = with_suffix(&args.output, ".json");
+    ensure_new(&args.output)?;
+    ensure_new(&manifest_file)?;
+    let recordings = Recordings::find(
         args.source.open().await?,
         args.device,
         &args.channel,
         args.from..args.to,
     )
     .await?;
-    let (segments, waiting) = footage.playable().await?;
+    let (segments, waiting) = recordings.playable().await?;
     if !waiting.is_empty() {
-        return restore_first(&footage, &waiting, args.restore, args.days, &args.prices).await;
+        return restore_first(&recordings, &waiting, args.restore, args.days, &args.prices).await;
     }
-    let manifest_file = with_suffix(&args.output, ".json");
-    ensure!(
-        !args.output.exists(),
-        "{} is there already",
-        args.output.display()
-    );
-    ensure!(
-        !manifest_file.exists(),
-        "{} is there already",
-        manifest_file.display()
-    );
     let part = with_suffix(&args.output, ".part");
     let out = File::create(&part).with_context(|| format!("making {}", part.display()))?;
-    let written = write_clip(&footage.archive, &segments, out, args.from, args.to).await;
+    let written = write_clip(&recordings.archive, &segments, out, args.from, args.to).await;
     let sources = written.inspect_err(|_| _ = std::fs::remove_file(&part))?;
     std::fs::rename(&part, &args.output).with_context(|| format!("naming {}", args.output.display()))?;
 
     let manifest = json!({
-        "channel": footage.key,
+        "channel": recordings.key,
         "from": args.from,
         "to": args.to,
-        "clipSha256": hash_file(&args.output)?,
+        "clipSha256": sha256_of_file(&args.output)?,
         "sources": sources,
-        "missing": missing(&footage.history.spans),
+        "missing": missing(&recordings.history.spans),
     });
-    std::fs::write(&manifest_file, serde_json::to_vec_pretty(&manifest)?)
-        .with_context(|| format!("writing {}", manifest_file.display()))?;
-    let recorded = show::time_span(recorded_time(&footage.history.spans));
+    write_new(&manifest_file, &serde_json::to_vec_pretty(&manifest)?)?;
+    let recorded = show::time_span(recorded_time(&recordings.history.spans));
     let whole = show::time_span(args.to.duration_since(args.from));
     let output = args.output.display();
     writeln!(
@@ -105,17 +94,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Says what cannot be read yet and, if so wished, asks for it. There is no clip either way.
 async fn restore_first(
-    footage: &Footage,
+    recordings: &Recordings,
     waiting: &Waiting,
     tier: Option<RestoreTier>,
     days: u32,
     prices: &PriceArgs,
 ) -> anyhow::Result<()> {
-    let prices = prices.load(footage.source.region.as_deref()).ok();
+    let prices = prices.load(recordings.source.region.as_deref()).ok();
     write!(std::io::stdout(), "{}", waiting.describe(prices.as_ref(), days))?;
     let on_their_way = match tier {
         Some(tier) => {
-            waiting.ask(&footage.archive, tier, days).await?;
+            waiting.ask(&recordings.archive, tier, days).await?;
             waiting.archived.len() + waiting.restoring.len()
         }
         None if waiting.archived.is_empty() => waiting.restoring.len(),
@@ -139,7 +128,7 @@ async fn write_clip(
     let mut sources = Vec::new();
     for segment in segments {
         let object = segment.object_key();
-        let file = archive.read(&object, 0..SEGMENT_BYTES_MAX).await?;
+        let file = archive.read(&object, 0..OBJECT_BYTES_MAX).await?;
         let meta = archive.describe(&object).await?;
         let sha256 = sha256(&file);
         if let Some(meta) = &meta {
@@ -171,21 +160,4 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-fn hash_file(path: &Path) -> anyhow::Result<String> {
-    let reading = || format!("reading {}", path.display());
-    let mut file = File::open(path).with_context(reading)?;
-    let (mut hash, mut chunk) = (Sha256::new(), vec![0; 64 * 1024]);
-    loop {
-        match file.read(&mut chunk).with_context(reading)? {
-            0 => return Ok(hex::encode(hash.finalize())),
-            count => hash.update(&chunk[..count]),
-        }
-    }
-}
-
-/// In lower-case hex.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }

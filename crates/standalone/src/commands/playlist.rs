@@ -1,7 +1,8 @@
 //! `millrace playlist`: any range of a channel for players of HLS.
 
-use super::footage::Footage;
+use super::recordings::Recordings;
 use crate::archive::AnyArchive;
+use crate::output::{ensure_new, folder_of, write_new};
 use crate::playlist::{Entry, Tracks, header_bytes, master, playlist};
 use crate::source::SourceArgs;
 use crate::when::when;
@@ -48,16 +49,17 @@ const READS_AT_ONCE: usize = 16;
 /// As much of a segment as its header may take: ours have a few kilobytes.
 const HEADER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Writes the playlist; fails when there is nothing to play.
+/// Writes the playlist; fails when there is nothing to play, and replaces no file.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let footage = Footage::find(
+    check(args.output.as_deref(), args.master.as_deref())?;
+    let recordings = Recordings::find(
         args.source.open().await?,
         args.device,
         &args.channel,
         args.from..args.to,
     )
     .await?;
-    let (segments, waiting) = footage.playable().await?;
+    let (segments, waiting) = recordings.playable().await?;
     ensure!(
         waiting.is_empty(),
         "{} of {} segments lie in an archive class and {} are being restored; `millrace export` of the range says which, \
@@ -67,7 +69,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         waiting.restoring.len()
     );
     let progress = ProgressBar::new(segments.len() as u64);
-    let sizes: BTreeMap<&SegmentKey, u64> = footage
+    let sizes: BTreeMap<&SegmentKey, u64> = recordings
         .history
         .objects
         .iter()
@@ -76,7 +78,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let entries: Vec<Entry> = stream::iter(segments)
         .map(async |segment| {
             let size_bytes = sizes.get(&segment).copied().unwrap_or(0);
-            let entry = entry(&footage.archive, segment, size_bytes).await?;
+            let entry = entry(&recordings.archive, segment, size_bytes).await?;
             progress.inc(1);
             anyhow::Ok(entry)
         })
@@ -84,24 +86,36 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .try_collect()
         .await?;
     progress.finish_and_clear();
-    let text = playlist(&entries, &footage.history.spans, args.from, &args.base_url);
+    let text = playlist(&entries, &recordings.history.spans, args.from, &args.base_url);
     let Some(file) = args.output else {
         return Ok(std::io::stdout().write_all(text.as_bytes())?);
     };
-    write(&file, &text)?;
+    write_new(&file, text.as_bytes())?;
     let Some(master_file) = args.master else {
         return Ok(());
     };
-    ensure!(
-        master_file.parent() == file.parent(),
-        "--master and --output must be in the same folder"
-    );
     let name = file.file_name().context("--output is no file")?;
-    write(&master_file, &master(&entries, &name.to_string_lossy()))
+    let text = master(&entries, &name.to_string_lossy());
+    write_new(&master_file, text.as_bytes())
 }
 
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+/// Before anything is read: that the files can be made, and that the one finds the other.
+fn check(output: Option<&Path>, master: Option<&Path>) -> anyhow::Result<()> {
+    for file in output.iter().chain(&master) {
+        ensure_new(file)?;
+    }
+    let (Some(output), Some(master)) = (output, master) else {
+        return Ok(());
+    };
+    ensure!(
+        folder_of(output)? == folder_of(master)?,
+        "--master and --output must be in the same folder"
+    );
+    ensure!(
+        output.file_name() != master.file_name(),
+        "--master and --output must be two files"
+    );
+    Ok(())
 }
 
 async fn entry(archive: &AnyArchive, segment: SegmentKey, size_bytes: u64) -> anyhow::Result<Entry> {

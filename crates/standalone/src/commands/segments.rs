@@ -1,8 +1,7 @@
 //! `millrace segments`: what there is of a channel, what is missing, and why.
 
-use super::footage::Footage;
+use super::recordings::Recordings;
 use crate::archive::History;
-use crate::config::{Options, PullOptions};
 use crate::fleet::{Standing, observe};
 use crate::show;
 use crate::source::SourceArgs;
@@ -18,8 +17,6 @@ use std::io::Write;
 pub(crate) struct Args {
     #[command(flatten)]
     source: SourceArgs,
-    #[command(flatten)]
-    pull: PullOptions,
     /// The device's index at the gateway.
     device: String,
     /// The channel's id.
@@ -37,17 +34,12 @@ pub(crate) struct Args {
 
 /// Prints coverage and gaps of a channel.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let options = Options {
-        pull: args.pull,
-        ..Options::default()
-    };
-    let source = args.source.open_with(options).await?;
-    let footage = Footage::find(source, args.device, &args.channel, args.from..args.to).await?;
-    let Footage {
+    let source = args.source.open().await?;
+    let recordings = Recordings::find(source, args.device, &args.channel, args.from..args.to).await?;
+    let Recordings {
         source, key, history, ..
-    } = footage;
-    let silent_after = source.config.dispatch.heartbeat_stale;
-    let fleet = observe(&source.tables, Timestamp::now(), silent_after).await?;
+    } = recordings;
+    let fleet = observe(&source.tables, Timestamp::now(), source.silent_after).await?;
     let recording_now = fleet
         .iter()
         .any(|channel| channel.key == key && channel.standing == Standing::Recording);

@@ -1,9 +1,9 @@
 //! `millrace timeline`: a day of every channel as a picture.
 
 use super::segments::describe;
-use crate::archive::{AnyArchive, history};
+use crate::archive::{AnyArchive, ensure_known, history};
 use crate::show;
-use crate::source::SourceArgs;
+use crate::source::{CHANNELS_AT_ONCE, SourceArgs};
 use crate::tables::AnyTables;
 use anyhow::Context;
 use domain::coverage::{Span, State, Totals, since_wanted};
@@ -40,9 +40,6 @@ pub(crate) struct Args {
 /// Columns of the picture: a quarter of an hour each, on days of 24 h.
 const COLUMNS: i32 = 96;
 
-/// Channels looked at at once: from a stack, each is three questions across a network.
-const CHANNELS_AT_ONCE: usize = 8;
-
 /// One channel's day.
 struct Day {
     key: ChannelKey,
@@ -61,7 +58,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let wanted_since: BTreeMap<ChannelKey, Timestamp> =
         rows.into_iter().map(|row| (row.key, row.wanted_since)).collect();
     let keys = match args.device.zip(args.channel) {
-        Some((device, channel)) => vec![ChannelKey::new(DeviceIndex::new(device), channel.as_str())],
+        Some((device, channel)) => {
+            let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
+            ensure_known(&archive, table, &key).await?;
+            vec![key]
+        }
         None => wanted_since.keys().cloned().collect(),
     };
     let progress = ProgressBar::new(keys.len() as u64);

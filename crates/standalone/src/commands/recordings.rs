@@ -1,6 +1,6 @@
 //! What the commands about a range of one channel begin with.
 
-use crate::archive::{AnyArchive, History, history};
+use crate::archive::{AnyArchive, History, ensure_known, history};
 use crate::playlist::without_repeats;
 use crate::restores::{self, Waiting};
 use crate::source::Source;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// What there is of a channel in a range, and where it was read.
-pub(crate) struct Footage {
+pub(crate) struct Recordings {
     pub(crate) source: Source,
     pub(crate) archive: AnyArchive,
     pub(crate) key: ChannelKey,
@@ -19,11 +19,11 @@ pub(crate) struct Footage {
     pub(crate) history: History,
 }
 
-impl Footage {
+impl Recordings {
     /// Looks for it.
     ///
     /// # Errors
-    /// The range is empty, or tables or archive cannot be read.
+    /// The range is empty, there is no such channel, or tables or archive cannot be read.
     pub(crate) async fn find(
         source: Source,
         device: String,
@@ -33,6 +33,7 @@ impl Footage {
         ensure!(!range.is_empty(), "--from must be before --to");
         let archive = source.archive().await?;
         let key = ChannelKey::new(DeviceIndex::new(device), channel);
+        ensure_known(&archive, &source.tables, &key).await?;
         let history = history(&archive, &source.tables, &key, range.start, range.end).await?;
         Ok(Self {
             source,

@@ -1,12 +1,14 @@
 //! `millrace status`: the fleet at a glance.
 
-use crate::config::{Config, DataOptions, Options, PullOptions};
+use crate::archive::AnyArchive;
+use crate::config::{ArchiveOptions, Config, DataOptions, Options};
 use crate::fleet::{Channel, Standing, observe};
-use crate::{show, spool};
-use anyhow::{Context, bail};
+use crate::tables::open;
+use crate::{show, silence, spool};
+use anyhow::{Context, ensure};
 use domain::GapCause;
 use domain::coverage::{Span, State, coverage};
-use domain::ports::GapsTable;
+use domain::ports::{Archive, GapsTable};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use local::Sqlite;
@@ -21,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataOptions,
     #[command(flatten)]
-    pull: PullOptions,
+    archive: ArchiveOptions,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -34,54 +36,90 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load_without_gateway(Options {
         data: args.data,
-        pull: args.pull,
+        archive: args.archive,
         ..Options::default()
     })?;
     let table = open(&config).await?;
     loop {
-        let now = Timestamp::now();
-        let fleet = observe(&table, now, config.dispatch.heartbeat_stale).await?;
-        let lost = lost_today(&table, &fleet, now).await?;
-        let spool = spool::waiting(&config.spool()).context("looking into the spool")?;
-        let mut out = std::io::stdout();
-        if args.json {
-            let status = json!({"channels": fleet, "lostTodaySeconds": lost, "spool": spool});
-            serde_json::to_writer_pretty(&mut out, &status)?;
-            writeln!(out)?;
-        } else {
-            writeln!(out, "{}", render(&fleet, now))?;
-            writeln!(out, "\nToday {}; {spool}.", lost_in_words(&lost))?;
-        }
+        let fleet = print(&config, &table, args.json).await?;
         let Some(seconds) = args.watch else {
-            let lost = fleet.iter().filter(|channel| is_lost(&channel.standing)).count();
-            if lost > 0 {
-                bail!("{lost} of {} wanted channels are not being recorded", fleet.len());
-            }
-            return Ok(());
+            return verdict(&fleet);
         };
         tokio::time::sleep(Duration::from_secs(seconds.max(1))).await;
     }
 }
 
-/// Seconds without video since local midnight, for each channel that lost any.
-async fn lost_today<T: GapsTable>(
-    table: &T,
+async fn print(config: &Config, table: &Sqlite, json: bool) -> anyhow::Result<Vec<Channel>> {
+    let now = Timestamp::now();
+    let silent_after = silence::read(table, config.dispatch.heartbeat_stale).await?;
+    let fleet = observe(table, now, silent_after).await?;
+    let lost = lost_today(config, table, &fleet, now).await;
+    if let Err(error) = &lost {
+        writeln!(
+            std::io::stderr(),
+            "millrace: what was lost today is not known: {error:#}"
+        )?;
+    }
+    let lost = lost.ok();
+    let spool = spool::waiting(&config.spool()).context("looking into the spool")?;
+    let mut out = std::io::stdout();
+    if json {
+        let status = json!({"channels": fleet, "lostTodaySeconds": lost, "spool": spool});
+        serde_json::to_writer_pretty(&mut out, &status)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{}", render(&fleet, now))?;
+        let lost = lost.map_or_else(
+            || "nobody knows what was lost".to_owned(),
+            |lost| lost_in_words(&lost),
+        );
+        writeln!(out, "\nToday {lost}; {spool}.")?;
+    }
+    Ok(fleet)
+}
+
+/// Whether all is well. Where nothing is known to be wanted, nobody can say so: the first poll may have failed.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn verdict(fleet: &[Channel]) -> anyhow::Result<()> {
+    ensure!(!fleet.is_empty(), "no channel is known; has a poll succeeded?");
+    let lost = fleet.iter().filter(|channel| is_lost(&channel.standing)).count();
+    ensure!(
+        lost == 0,
+        "{lost} of {} wanted channels are not being recorded",
+        fleet.len()
+    );
+    Ok(())
+}
+
+/// Seconds without video since local midnight, for each channel that lost any. The archive is asked only where the
+/// tables have a hole: it may have been filled.
+async fn lost_today(
+    config: &Config,
+    table: &Sqlite,
     fleet: &[Channel],
     now: Timestamp,
 ) -> anyhow::Result<BTreeMap<String, f64>> {
     let midnight = now.to_zoned(TimeZone::system()).start_of_day()?.timestamp();
     let mut lost = BTreeMap::new();
+    let mut archive = None;
     for channel in fleet {
-        let gaps = table
-            .list_gaps(&channel.key, midnight, now)
-            .await
-            .context("reading the gaps")?;
-        let spans = coverage(&[], &gaps, midnight, now);
-        let gone: SignedDuration = spans
-            .iter()
-            .filter(|span| is_loss(span.state))
-            .map(Span::duration)
-            .sum();
+        let gaps = table.list_gaps(&channel.key, midnight, now).await;
+        let gaps = gaps.context("reading the gaps")?;
+        let Some(first) = gaps.iter().map(|gap| gap.start).min() else {
+            continue;
+        };
+        let archive = match &mut archive {
+            Some(archive) => &*archive,
+            none => none.insert(AnyArchive::open(&config.archive).await?),
+        };
+        let last = gaps.iter().map(|gap| gap.end.unwrap_or(now)).max().unwrap_or(now);
+        let (from, to) = (first.max(midnight), last.min(now));
+        let segments = archive.list_segments(&channel.key, from, to).await?;
+        let spans = coverage(&segments, &gaps, from, to);
+        let losses = spans.iter().filter(|span| is_loss(span.state));
+        let gone: SignedDuration = losses.map(Span::duration).sum();
         if gone > SignedDuration::ZERO {
             lost.insert(channel.key.to_string(), gone.as_secs_f64());
         }
@@ -137,7 +175,7 @@ fn short(task: &str) -> String {
 }
 
 /// Whether a wanted channel is not being recorded.
-pub(crate) fn is_lost(standing: &Standing) -> bool {
+fn is_lost(standing: &Standing) -> bool {
     match standing {
         Standing::Recording | Standing::Starting => false,
         Standing::Trouble(_) | Standing::Missing(_) | Standing::Unassigned | Standing::Silent => true,

@@ -242,10 +242,11 @@ async fn the_channels_of_a_stack_are_shown_and_one_without_a_recorder_is_a_failu
     let empty = cell.millrace(&["status"], &[&cell.name], "").await;
     assert_eq!(
         (empty.code, empty.out.contains("0 wanted channels")),
-        (0, true),
+        (1, true),
         "{}",
         empty.err
     );
+    assert!(empty.err.contains("has a poll succeeded?"), "{}", empty.err);
     let row = rows::channel(ChannelKey::new("A", "1"), at(0));
     assert_eq!(cell.tables.put_channel(&row, None).await.unwrap(), Put::Written);
     let shown = cell.millrace(&["status"], &[&cell.name], "").await;

@@ -1,9 +1,8 @@
 //! `millrace aws status`: the channels of stacks at a glance.
 
 use super::stacks::StackArgs;
-use crate::commands::status::{is_lost, render};
+use crate::commands::status::{render, verdict};
 use crate::fleet::observe;
-use anyhow::bail;
 use domain::dispatch::DispatchPolicy;
 use jiff::Timestamp;
 use serde_json::json;
@@ -37,10 +36,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                     render(&fleet, now)
                 )?;
             }
-            match fleet.iter().filter(|channel| is_lost(&channel.standing)).count() {
-                0 => Ok(()),
-                lost => bail!("{lost} of {} wanted channels are not being recorded", fleet.len()),
-            }
+            verdict(&fleet)
         })
         .await
 }

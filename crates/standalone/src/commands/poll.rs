@@ -4,7 +4,7 @@ use crate::alerts::Outbox;
 use crate::config::{AlertOptions, Config, DataOptions, GatewayOptions, Options, PollOptions};
 use crate::gateway;
 use crate::tables::open_or_make;
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use domain::poll::{Report, look, poll};
 use jiff::Timestamp;
 use std::io::Write;
@@ -51,25 +51,40 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             "{} devices, {} online; {} channels known",
             report.devices, report.devices_online, report.channels
         )?;
-        return Ok(());
+        return result(&report);
     }
     let alerts = Outbox::new(config.alert_webhook)?;
     let report = poll(&config.poll, &gateway, &table, &alerts, Timestamp::now()).await;
-    if let Some(failure) = report.failure {
+    if report.failure.is_none() {
+        let Report {
+            devices,
+            devices_online,
+            added,
+            removed,
+            updated,
+            held,
+            ..
+        } = report;
+        writeln!(
+            out,
+            "{devices} devices, {devices_online} online; {added} channels added, {removed} removed, {updated} updated, {held} removals held"
+        )?;
+    }
+    result(&report)
+}
+
+/// Says what failed; the next poll tries it again.
+fn result(report: &Report) -> anyhow::Result<()> {
+    if let Some(failure) = &report.failure {
         bail!("the poll failed and changed nothing: {failure}");
     }
-    let Report {
-        devices,
-        devices_online,
-        added,
-        removed,
-        updated,
-        held,
-        ..
-    } = report;
-    writeln!(
-        out,
-        "{devices} devices, {devices_online} online; {added} channels added, {removed} removed, {updated} updated, {held} removals held"
-    )?;
+    let lookups = report.lookups_failed.iter();
+    let lookups = lookups.map(|(of, why)| format!("looking into {of}: {why}"));
+    let failures: Vec<String> = lookups.chain(report.writes_failed.iter().cloned()).collect();
+    ensure!(
+        failures.is_empty(),
+        "not all could be done:\n  {}",
+        failures.join("\n  ")
+    );
     Ok(())
 }

@@ -8,6 +8,7 @@ mod demo;
 mod gateway_setup;
 mod gateway_weather;
 mod h265;
+mod looking;
 mod moves;
 mod packed;
 mod people;

@@ -57,6 +57,14 @@ async fn what_is_set_adds_to_what_was_set_before_and_is_taken_back_one_by_one() 
     assert!(why.contains("past its retention"), "that of all channels: {why}");
 }
 
+#[tokio::test]
+async fn settings_of_a_channel_that_is_not_known_are_kept_and_that_is_said() {
+    let (shelf, key) = (Shelf::new().await, ChannelKey::new("B", "1"));
+    let told = shelf.say(&["channels", "set", "B", "1", "audio='aac'"]).await;
+    assert!(told.contains("B/1 is not known yet"), "{told}");
+    assert_eq!(said(&shelf, &key).await.audio, Some(Audio::Aac));
+}
+
 const CONFIG: &str = "
 [recording]
 segment-seconds = 60

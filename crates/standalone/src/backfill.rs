@@ -2,8 +2,7 @@
 
 use crate::alerts::Outbox;
 use crate::archive::AnyArchive;
-use crate::config::Config;
-use crate::gateway;
+use crate::config::{Config, Gateway};
 use anyhow::Context;
 use domain::backfill::{Ports, Report, backfill};
 use jiff::Timestamp;
@@ -21,13 +20,12 @@ pub(crate) struct Backfill {
 }
 
 impl Backfill {
-    /// Prepares the clients.
-    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
-        let gateway = config.gateway()?;
-        Ok(Self {
-            gateway: gateway::client(gateway)?,
-            player: Player::new(&gateway.username, gateway.password.clone()),
-        })
+    /// With a client of the gateway, which the program has one of: what it is refused, all of the program know.
+    pub(crate) fn new(client: isapi::Client, access: &Gateway) -> Self {
+        Self {
+            gateway: client,
+            player: Player::new(&access.username, access.password.clone()),
+        }
     }
 
     /// One round.

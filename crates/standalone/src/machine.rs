@@ -40,16 +40,17 @@ pub(crate) struct Machine {
 impl Machine {
     /// Opens the state and prepares the clients; nothing runs yet.
     pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
-        let gateway = config.gateway()?;
+        let access = config.gateway()?;
+        let gateway = gateway::client(access)?;
         let program = std::env::current_exe().context("finding this program")?;
         let table = Sqlite::open(&config.state_file())
             .await
             .context("opening the tables")?;
         Ok(Self {
-            gateway: gateway::client(gateway)?,
-            processes: Processes::new(program, &config, gateway)?,
+            processes: Processes::new(program, &config, access)?,
             alerts: Outbox::new(config.alert_webhook.clone())?,
-            backfill: Backfill::new(&config)?,
+            backfill: Backfill::new(gateway.clone(), access),
+            gateway,
             look: Notify::new(),
             poll_now: Notify::new(),
             table,
@@ -74,11 +75,12 @@ impl Machine {
         Ok(true)
     }
 
-    /// Says of channels what the configuration file says of them, and of no others.
+    /// Writes down for others by what this machine goes, and of channels what the configuration file says of them, and
+    /// of no others.
     pub(crate) async fn apply_settings(&self) -> anyhow::Result<()> {
+        silence::write(&self.table, self.config.dispatch.heartbeat_stale).await?;
         let (mut overrides, version) = Overrides::load(&self.table).await?;
         let before = overrides.clone();
-        silence::write(&self.table, self.config.dispatch.heartbeat_stale).await?;
         for (key, own) in &self.config.channels {
             overrides.set(key, own.clone());
         }
@@ -213,10 +215,6 @@ impl Machine {
         }
     }
 
-    /// Asks every recorder to stop and waits until all have; `told` hears how many still run. Those that take
-    /// longer than they may are killed: what they had not uploaded stays in the spool.
-    pub(crate) async fn drain(&self, told: impl Fn(usize)) -> anyhow::Result<()> {
-        let patience = Duration::try_from(self.config.recorder.stop_deadline).unwrap_or_default();
     /// Kills every recorder; what they had not uploaded stays in the spool.
     pub(crate) async fn kill(&self) -> anyhow::Result<()> {
         for task in self.processes.list_tasks().await? {
@@ -225,6 +223,10 @@ impl Machine {
         Ok(())
     }
 
+    /// Asks every recorder to stop and waits until all have; `told` hears how many still run. Those that take
+    /// longer than they may are killed: what they had not uploaded stays in the spool.
+    pub(crate) async fn drain(&self, told: impl Fn(usize)) -> anyhow::Result<()> {
+        let patience = Duration::try_from(self.config.recorder.stop_deadline).unwrap_or_default();
         let deadline = Instant::now() + patience + Duration::from_secs(5);
         for task in self.processes.list_tasks().await? {
             self.processes.drain(&task.arn)?;

@@ -2,8 +2,22 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// How often what moves by itself moves.
+pub(crate) const TICK: Duration = Duration::from_millis(200);
+
+/// Shows, where there is a terminal, that something is being done, until it is dropped or finished.
+pub(crate) fn spinner(doing: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed_precise}");
+    let style = style.expect("the template is well formed");
+    let spinner = ProgressBar::new_spinner().with_style(style).with_message(doing);
+    spinner.enable_steady_tick(TICK);
+    spinner
+}
 
 /// A plain table with a header.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {

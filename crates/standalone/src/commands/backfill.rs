@@ -1,8 +1,10 @@
 //! `millrace backfill`: holes are filled from the devices' own storage, by hand.
 
 use crate::alerts::Outbox;
+use crate::archive::AnyArchive;
 use crate::backfill::Backfill;
 use crate::config::{AlertOptions, BackfillOptions, Config, GatewayOptions, Options};
+use crate::gateway;
 use crate::show;
 use crate::source::{Source, SourceArgs};
 use crate::tables::open;
@@ -72,10 +74,13 @@ async fn dry_run(source: &Source, json: bool) -> anyhow::Result<()> {
 async fn fill(config: Config, json: bool) -> anyhow::Result<()> {
     let table = open(&config).await?;
     let alerts = Outbox::new(config.alert_webhook.clone())?;
-    let backfill = Backfill::new(&config)?;
+    let access = config.gateway()?;
+    let backfill = Backfill::new(gateway::client(access)?, access);
+    let archive = AnyArchive::open(&config.archive).await?;
+    let found = survey(&config.backfill, &archive, &table, Timestamp::now()).await?;
     let mut out = std::io::stdout();
-    let mut total = Total::default();
-    let progress = progress();
+    let mut total = Total::of(found.missing);
+    let progress = progress(found.missing);
     loop {
         let report = backfill.round(&config, &table, &alerts).await?;
         if json {
@@ -124,39 +129,50 @@ fn result(last: &Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Seconds of holes, of those that were missing at first.
-fn progress() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:30} {pos} of {len} s of holes looked into, {elapsed_precise}");
-    let bar = ProgressBar::new(0);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+/// Seconds of holes, of those that were missing at first. A round plays for minutes, so the clock and the spinner move
+/// by themselves.
+fn progress(missing: SignedDuration) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{spinner} {bar:30} {pos} of {len} s of holes looked into, {elapsed_precise}",
+    );
+    let style = style.expect("the template is well formed");
+    let bar = ProgressBar::new(seconds(missing)).with_style(style);
+    bar.enable_steady_tick(show::TICK);
+    bar
+}
+
+fn seconds(time: SignedDuration) -> u64 {
+    u64::try_from(time.as_secs()).unwrap_or(0)
 }
 
 /// What all rounds did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Total {
-    missing_at_first: Option<SignedDuration>,
+    missing_at_first: SignedDuration,
     stored: usize,
     filled: SignedDuration,
     not_on_device: SignedDuration,
 }
 
 impl Total {
+    fn of(missing_at_first: SignedDuration) -> Self {
+        Self {
+            missing_at_first,
+            stored: 0,
+            filled: SignedDuration::ZERO,
+            not_on_device: SignedDuration::ZERO,
+        }
+    }
+
     fn add(&mut self, report: &Report, progress: &ProgressBar) {
-        let first = *self.missing_at_first.get_or_insert(report.missing);
         self.stored += report.stored;
         self.filled = self.filled.saturating_add(report.filled);
         self.not_on_device = self.not_on_device.saturating_add(report.not_on_device);
-        let seconds = |time: SignedDuration| u64::try_from(time.as_secs()).unwrap_or(0);
-        progress.set_length(seconds(first));
         progress.set_position(seconds(self.filled.saturating_add(self.not_on_device)));
     }
 
     fn in_words(&self, last: &Report) -> String {
-        let missing = show::time_span(self.missing_at_first.unwrap_or_default());
+        let missing = show::time_span(self.missing_at_first);
         let channels = last.channels;
         let mut text = format!(
             "filled {} of {missing} in {channels} channels, {} segments; the devices do not have {}\n",

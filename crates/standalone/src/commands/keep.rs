@@ -46,7 +46,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let alerts = Outbox::new(source.config.alert_webhook.clone())?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Delete };
     let policy = source.config.keep();
+    let progress = show::spinner("looking through the archive");
     let report = keep(&policy, &archive, &source.tables, &alerts, Timestamp::now, mode).await;
+    progress.finish_and_clear();
     let mut out = std::io::stdout();
     let prices = args.prices.load(source.region.as_deref());
     if args.json {

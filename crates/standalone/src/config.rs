@@ -265,16 +265,22 @@ fn resolve_poll(options: &PollOptions, settings: RecordingSettings) -> anyhow::R
 }
 
 fn resolve_dispatch(options: &LoopOptions, pull_interval: SignedDuration) -> anyhow::Result<DispatchPolicy> {
+    let default = DispatchPolicy::default();
     let per_task = options.channels_per_task.unwrap_or(100);
     ensure!(per_task > 0, "channels-per-task must be above zero");
     Ok(DispatchPolicy {
+        repack_after: above_zero(
+            "repack-after",
+            options.repack_after,
+            default.repack_after.as_secs(),
+        )?,
         channels_per_task: per_task,
         transforms_per_task: per_task,
         // This machine's process list is exact: a child is on it before its start is reported.
         launch_grace: SignedDuration::from_secs(2),
         heartbeat_stale: pull_interval.saturating_mul(6).max(SignedDuration::from_secs(30)),
         move_notice: pull_interval.saturating_add(SignedDuration::from_secs(2)),
-        ..DispatchPolicy::default()
+        ..default
     })
 }
 
@@ -434,6 +440,7 @@ mod tests {
             "offline-grace = '-5m'",
             "mass-removal-percent = 101",
             "channels-per-task = 0",
+            "repack-after = '0s'",
             "password = 'x'",
             "gateway-nam = 'x'",
         ] {

@@ -200,6 +200,10 @@ pub(crate) struct LoopOptions {
     /// How many channels one recorder process records at most [default: 100].
     #[arg(long, env = "MILLRACE_CHANNELS_PER_TASK", value_name = "N")]
     pub(crate) channels_per_task: Option<usize>,
+    /// How long recorders and their channels must have been where they are before recorders that are emptier than need
+    /// be are emptied into others [default: 10m].
+    #[arg(long, env = "MILLRACE_REPACK_AFTER", value_name = "TIME")]
+    pub(crate) repack_after: Option<SignedDuration>,
     /// How long a recorder without channels waits before it ends [default: 2m].
     #[arg(long, env = "MILLRACE_ORPHAN_GRACE", value_name = "TIME")]
     pub(crate) orphan_grace: Option<SignedDuration>,
@@ -241,6 +245,7 @@ group!(LoopOptions {
     poll_interval,
     dispatch_interval,
     channels_per_task,
+    repack_after,
     orphan_grace,
     hand_over_within,
     stop_deadline,

@@ -6,9 +6,9 @@ use crate::support::rig::{Rig, signal};
 use domain::{ChannelKey, GapCause, Generation, SegmentKey};
 use jiff::SignedDuration;
 use rustix::process::Signal;
-use simulator::Scenario;
 use simulator::media::{AudioCodec, Codec, LoopSpec};
 use simulator::scenario::{ChannelSpec, DeviceSpec};
+use simulator::{Operation, Scenario};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -50,7 +50,11 @@ fn cameras() -> Scenario {
 }
 
 async fn recording() -> Rig {
-    let rig = Rig::start(cameras(), &FLAGS, CONFIG).await;
+    recording_with(&[]).await
+}
+
+async fn recording_with(flags: &[&str]) -> Rig {
+    let rig = Rig::start(cameras(), &[&FLAGS, flags].concat(), CONFIG).await;
     rig.wait_until_recording(&CAMERAS.map(|(name, ..)| name)).await;
     sleep(Duration::from_secs(5)).await;
     rig
@@ -79,29 +83,28 @@ async fn moved(rig: &Rig, old: &BTreeSet<i32>) {
 
 /// Every picture once, by recorders of so many generations, and nothing said to be missing.
 async fn assert_seamless(rig: &Rig, generations: u64) {
-    for (name, codec, _) in CAMERAS {
-        let (key, picture) = (ChannelKey::new(name, "1"), picture(codec));
-        let recording =
-            Recording::read(&rig.archive(), &rig.data().join("state.sqlite"), &key, &picture).await;
-        let missing = recording.missing(&key, &picture);
-        println!(
-            "{key}: {} frames in {} segments",
-            recording.frames.len(),
-            recording.segments.len()
-        );
-        assert_eq!(missing, [], "{key}\n{}", rig.logs());
-        let seen: BTreeSet<Generation> = recording
-            .segments
-            .iter()
-            .map(|segment| segment.generation)
-            .collect();
-        assert_eq!(seen, (1..=generations).map(Generation).collect(), "{key}");
-        let moved = recording
-            .gaps
-            .iter()
-            .find(|gap| gap.cause == GapCause::RecorderMoved);
-        assert_eq!(moved, None, "{key}");
+    for (name, ..) in CAMERAS {
+        let seen = assert_every_picture_once(rig, name).await;
+        assert_eq!(seen, (1..=generations).map(Generation).collect(), "{name}");
     }
+}
+
+/// The generations of the recorders that a channel's pictures are from.
+async fn assert_every_picture_once(rig: &Rig, name: &str) -> BTreeSet<Generation> {
+    let (_, codec, _) = CAMERAS.into_iter().find(|camera| camera.0 == name).unwrap();
+    let (key, picture) = (ChannelKey::new(name, "1"), picture(codec));
+    let recording = Recording::read(&rig.archive(), &rig.data().join("state.sqlite"), &key, &picture).await;
+    assert_eq!(recording.missing(&key, &picture), [], "{key}\n{}", rig.logs());
+    let moved = recording
+        .gaps
+        .iter()
+        .find(|gap| gap.cause == GapCause::RecorderMoved);
+    assert_eq!(moved, None, "{key}");
+    recording
+        .segments
+        .iter()
+        .map(|segment| segment.generation)
+        .collect()
 }
 
 /// Where one recorder took over from another, a clip has each picture once, also if their clocks had been apart.
@@ -161,4 +164,38 @@ async fn a_deploy_moves_every_channel_without_losing_a_picture() {
     rig.stop().await;
     assert_seamless(&rig, 2).await;
     assert_exports_over_the_seam(&rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sparse_recorder_is_emptied_into_another_without_losing_a_picture() {
+    let flags = [
+        "--repack-after",
+        "3s",
+        "--offline-grace",
+        "1s",
+        "--mass-removal-percent",
+        "100",
+    ];
+    let mut rig = recording_with(&flags).await;
+    let (left, gone) = (["A", "D"], ["B", "C"]);
+    assert_ne!(rig.recorder_pid("A").await, rig.recorder_pid("D").await);
+    for device in gone {
+        rig.apply(Operation::RemoveDevice {
+            device: device.into(),
+        });
+    }
+    rig.wait_until(
+        "one recorder has both channels",
+        Duration::from_secs(60),
+        async || rig.status().await.len() == 2 && rig.recorder_pid("A").await == rig.recorder_pid("D").await,
+    )
+    .await;
+    rig.wait_until_recording(&left).await;
+    sleep(Duration::from_secs(5)).await;
+    rig.stop().await;
+    let mut moves = 0;
+    for device in left {
+        moves += assert_every_picture_once(&rig, device).await.len() - 1;
+    }
+    assert_eq!(moves, 1, "one of the two was moved, once");
 }

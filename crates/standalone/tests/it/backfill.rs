@@ -175,7 +175,6 @@ async fn every_frame_is_there_once(rig: &Rig, cut_at: Timestamp) -> Vec<SegmentK
     let (key, picture) = (ChannelKey::new("SD", "1"), LoopSpec::default());
     let state = rig.data().join("state.sqlite");
     let recording = Recording::read(&rig.archive(), &state, &key, &picture).await;
-    println!("{} frames in {:?}", recording.frames.len(), recording.segments);
     assert_eq!(recording.missing(&key, &picture), []);
     for pair in recording.segments.windows(2) {
         let overlap = pair[0].end().duration_since(pair[1].start);

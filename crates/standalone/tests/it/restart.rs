@@ -4,7 +4,7 @@
 use crate::support::archive::{Missing, Recording};
 use crate::support::rig::Rig;
 use domain::ChannelKey;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use simulator::media::LoopSpec;
 use simulator::scenario::{ChannelSpec, DeviceSpec};
 use simulator::{Operation, Scenario};
@@ -65,14 +65,17 @@ async fn a_stop_and_a_start_lose_only_the_time_in_between() {
     let stopped_at = rig.stop().await;
     rig.run();
     rig.wait_until_recording(&["A", "B"]).await;
+    let recording_at = Timestamp::now();
     sleep(Duration::from_secs(6)).await;
     rig.stop().await;
     for device in ["A", "B"] {
         let missing = missing(&rig, device).await;
         let second = SignedDuration::from_secs(1);
         assert!(
-            missing.len() == 1 && missing[0].start >= stopped_at - second,
-            "{device}: {missing:?}, {stopped_at}"
+            missing.len() == 1
+                && missing[0].start >= stopped_at - second
+                && missing[0].end <= recording_at + second,
+            "{device}: {missing:?}, {stopped_at} to {recording_at}"
         );
     }
 }

@@ -23,7 +23,12 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PriceArgs {
     /// The Region whose built-in prices count [default: that of the stack, or us-east-1].
-    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    #[arg(
+        long = "prices-region",
+        alias = "region",
+        env = "AWS_REGION",
+        value_name = "REGION"
+    )]
     region: Option<String>,
     /// A file of other prices, in the form that `millrace prices` shows.
     #[arg(long, value_name = "FILE")]

@@ -23,8 +23,8 @@ pub struct DispatchPolicy {
     pub heartbeat_stale: SignedDuration,
     /// An assignment that lasted this long was healthy: the next one starts at once.
     pub healthy_after: SignedDuration,
-    /// From the decision to move a channel to the first picture its new recorder keeps: longer than a recorder's
-    /// `PullInterval`, so that the old one knows by then.
+    /// From the decision to move a channel to the first picture its new recorder keeps: longer than a recorder waits
+    /// between two pulls, so that the old one knows by then.
     pub move_notice: SignedDuration,
     /// Tasks whose channels are moved at once because they are outdated or sparse: the gateway serves these channels twice.
     pub moving_tasks_max: usize,

@@ -13,7 +13,7 @@ mod wanted;
 pub(crate) use options::PLACE;
 pub(crate) use options::{
     AlertOptions, ArchiveOptions, BackfillOptions, DataOptions, GatewayOptions, LoopOptions, Options,
-    PollOptions, PullOptions,
+    PollOptions,
 };
 pub(crate) use wanted::WantedOptions;
 
@@ -158,7 +158,7 @@ impl Config {
     fn resolve(options: Options, settings: Settings) -> anyhow::Result<Self> {
         let loops = options.loops;
         let data = options.data.data.unwrap_or_else(|| "millrace-data".into());
-        let pull_interval = above_zero("pull-interval", options.pull.pull_interval, 5)?;
+        let pull_interval = above_zero("pull-interval", loops.pull_interval, 5)?;
         Ok(Self {
             archive: resolve_archive(options.archive, &data)?,
             data,
@@ -461,7 +461,13 @@ mod tests {
                 .map(|option| option.get_id().as_str())
                 .collect();
             assert!(options.contains(&"data"), "{name}: {options:?}");
-            for foreign in ["gateway_url", "poll_interval", "spool_max", "alert_webhook"] {
+            for foreign in [
+                "gateway_url",
+                "poll_interval",
+                "pull_interval",
+                "spool_max",
+                "alert_webhook",
+            ] {
                 assert!(!options.contains(&foreign), "{name}: {options:?}");
             }
         }

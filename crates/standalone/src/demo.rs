@@ -6,7 +6,7 @@ mod script;
 mod summary;
 
 use crate::archive::AnyArchive;
-use crate::config::{Config, DataOptions, Gateway, LoopOptions, Options, PollOptions, PullOptions};
+use crate::config::{Config, DataOptions, Gateway, LoopOptions, Options, PollOptions};
 use crate::fleet::observe;
 use crate::instance::Instance;
 use crate::machine::Machine;
@@ -184,12 +184,10 @@ fn config(args: &Args, simulator: &Simulator) -> anyhow::Result<Config> {
             offline_grace: Some(SignedDuration::from_secs(5)),
             ..PollOptions::default()
         },
-        pull: PullOptions {
-            pull_interval: second,
-        },
         loops: LoopOptions {
             poll_interval: second,
             dispatch_interval: second,
+            pull_interval: second,
             channels_per_task: Some(3),
             stop_deadline: Some(SignedDuration::from_secs(20)),
             ..LoopOptions::default()

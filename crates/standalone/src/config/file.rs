@@ -2,7 +2,7 @@
 
 use super::options::{
     AlertOptions, ArchiveOptions, BackfillOptions, DataOptions, GatewayOptions, LoopOptions, Options,
-    PollOptions, PullOptions,
+    PollOptions,
 };
 use super::wanted::WantedOptions;
 use anyhow::{Context, bail};
@@ -40,8 +40,6 @@ struct File {
     #[serde(flatten)]
     poll: PollOptions,
     #[serde(flatten)]
-    pull: PullOptions,
-    #[serde(flatten)]
     alerts: AlertOptions,
     #[serde(flatten)]
     backfill: BackfillOptions,
@@ -78,7 +76,6 @@ pub(super) fn parse(text: &str) -> anyhow::Result<(Options, Settings)> {
         archive: file.archive,
         gateway: file.gateway,
         poll: file.poll,
-        pull: file.pull,
         alerts: file.alerts,
         backfill: file.backfill,
         loops: file.loops,

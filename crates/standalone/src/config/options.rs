@@ -18,8 +18,6 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) poll: PollOptions,
     #[command(flatten)]
-    pub(crate) pull: PullOptions,
-    #[command(flatten)]
     pub(crate) alerts: AlertOptions,
     #[command(flatten)]
     pub(crate) backfill: BackfillOptions,
@@ -35,7 +33,6 @@ impl Options {
             archive: self.archive.or(below.archive),
             gateway: self.gateway.or(below.gateway),
             poll: self.poll.or(below.poll),
-            pull: self.pull.or(below.pull),
             alerts: self.alerts.or(below.alerts),
             backfill: self.backfill.or(below.backfill),
             loops: self.loops.or(below.loops),
@@ -147,17 +144,6 @@ group!(PollOptions {
     record_access_control
 });
 
-/// How often recorders report.
-#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(crate) struct PullOptions {
-    /// How often recorders read their assignments and report [default: 5s].
-    #[arg(long, env = "MILLRACE_PULL_INTERVAL", value_name = "TIME")]
-    pub(crate) pull_interval: Option<SignedDuration>,
-}
-
-group!(PullOptions { pull_interval });
-
 /// Where people are told.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -197,6 +183,9 @@ pub(crate) struct LoopOptions {
     /// How often recorders are looked after when nothing happens [default: 10s].
     #[arg(long, env = "MILLRACE_DISPATCH_INTERVAL", value_name = "TIME")]
     pub(crate) dispatch_interval: Option<SignedDuration>,
+    /// How often recorders read their assignments and report [default: 5s].
+    #[arg(long, env = "MILLRACE_PULL_INTERVAL", value_name = "TIME")]
+    pub(crate) pull_interval: Option<SignedDuration>,
     /// How many channels one recorder process records at most [default: 100].
     #[arg(long, env = "MILLRACE_CHANNELS_PER_TASK", value_name = "N")]
     pub(crate) channels_per_task: Option<usize>,
@@ -244,6 +233,7 @@ pub(crate) struct LoopOptions {
 group!(LoopOptions {
     poll_interval,
     dispatch_interval,
+    pull_interval,
     channels_per_task,
     repack_after,
     orphan_grace,

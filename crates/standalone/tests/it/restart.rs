@@ -5,6 +5,7 @@ use crate::support::archive::{Missing, Recording};
 use crate::support::rig::Rig;
 use domain::ChannelKey;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use simulator::media::LoopSpec;
 use simulator::scenario::{ChannelSpec, DeviceSpec};
 use simulator::{Operation, Scenario};
@@ -62,9 +63,22 @@ async fn a_stop_and_a_start_lose_only_the_time_in_between() {
     let mut rig = Rig::start(two_cameras(), &FLAGS, CONFIG).await;
     rig.wait_until_recording(&["A", "B"]).await;
     sleep(Duration::from_secs(6)).await;
+    let before: Vec<Value> = rig
+        .status()
+        .await
+        .iter()
+        .map(|channel| channel["task"].clone())
+        .collect();
     let stopped_at = rig.stop().await;
     rig.run();
-    rig.wait_until_recording(&["A", "B"]).await;
+    let patience = Duration::from_secs(20);
+    rig.wait_until("other recorders record both", patience, async || {
+        let status = rig.status().await;
+        let is_back =
+            |channel: &Value| channel["standing"]["is"] == "recording" && !before.contains(&channel["task"]);
+        status.len() == 2 && status.iter().all(is_back)
+    })
+    .await;
     let recording_at = Timestamp::now();
     sleep(Duration::from_secs(6)).await;
     rig.stop().await;

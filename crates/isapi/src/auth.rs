@@ -7,14 +7,15 @@
 //!
 //! ```text
 //!  nothing proven ──turn──▶ ask ──401──▶ answer ──2xx──▶ proven (shared, nc counted)
-//!        ▲                                  └──401──▶ rejected: every later call fails at once
+//!        ▲                                  └──401──▶ rejected: every later call fails at once, until the
+//!        │                                            credentials change or a lock is over
 //!        └── 401 without a word of the password (a restarted gateway forgot its nonces) ── proven
 //!                                                             proven ──401 stale──▶ answer the new nonce at once
 //! ```
 
 use crate::digest::{Challenge, Question};
-use crate::error::{IsapiError, ResponseStatus};
-use jiff::SignedDuration;
+use crate::error::{IsapiError, LOCKED_FOR, ResponseStatus};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,10 +35,10 @@ struct State {
     /// A challenge was answered with the password, so that the gateway may have judged it.
     answered: bool,
     proven: Option<Challenge>,
-    rejection: Option<Rejection>,
+    standing: Option<Standing>,
 }
 
-/// What the gateway said of a rejected password.
+/// What the gateway says of a rejected password.
 #[derive(Debug, Clone, Copy)]
 enum Rejection {
     Password { tries_left: Option<u32> },
@@ -50,6 +51,38 @@ impl Rejection {
         match self {
             Self::Password { tries_left } => IsapiError::CredentialsRejected { username, tries_left },
             Self::Locked { locked_for } => IsapiError::Locked { username, locked_for },
+        }
+    }
+
+    fn standing(self, now: Timestamp) -> Standing {
+        match self {
+            Self::Password { tries_left } => Standing::Password { tries_left },
+            Self::Locked { locked_for } => {
+                let end = now.saturating_add(locked_for.unwrap_or(LOCKED_FOR));
+                Standing::LockedUntil(end.unwrap_or(Timestamp::MAX))
+            }
+        }
+    }
+}
+
+/// A rejection that is remembered: a wrong password for good, a lock until it is over. By the wall clock, because the
+/// other one stands still while a function's environment is frozen.
+#[derive(Debug, Clone, Copy)]
+enum Standing {
+    Password { tries_left: Option<u32> },
+    LockedUntil(Timestamp),
+}
+
+impl Standing {
+    /// What it says at `now`; `None` once it is over.
+    fn at(self, now: Timestamp) -> Option<Rejection> {
+        match self {
+            Self::Password { tries_left } => Some(Rejection::Password { tries_left }),
+            Self::LockedUntil(until) => {
+                let left = until.duration_since(now);
+                let locked_for = Some(left);
+                left.is_positive().then_some(Rejection::Locked { locked_for })
+            }
         }
     }
 }
@@ -98,7 +131,7 @@ impl Authenticator {
             epoch: 0,
             answered: false,
             proven: None,
-            rejection: None,
+            standing: None,
         };
         Self {
             state: Mutex::new(state),
@@ -115,7 +148,7 @@ impl Authenticator {
             epoch,
             answered: false,
             proven: None,
-            rejection: None,
+            standing: None,
         };
     }
 
@@ -133,7 +166,7 @@ impl Authenticator {
     /// did not tell what it thinks of them.
     pub(crate) fn take_untold(&self) -> bool {
         let mut state = self.state();
-        let untold = state.answered && state.proven.is_none() && state.rejection.is_none();
+        let untold = state.answered && state.proven.is_none() && state.standing.is_none();
         state.answered &= !untold;
         untold
     }
@@ -141,7 +174,7 @@ impl Authenticator {
     /// The authorization of a call's next request. Waits for the turn while nothing is proven.
     ///
     /// # Errors
-    /// The remembered rejection; nothing was sent.
+    /// The rejection that stands; nothing was sent.
     pub(crate) async fn attempt<'a>(
         &'a self,
         login: &mut Login<'a>,
@@ -167,7 +200,7 @@ impl Authenticator {
         let mut state = self.state();
         if let (Answered::Fresh(challenge), true) = (attempt.answered, success)
             && state.epoch == attempt.identity.epoch
-            && state.rejection.is_none()
+            && state.standing.is_none()
         {
             state.proven = Some(challenge);
         }
@@ -219,7 +252,7 @@ impl Authenticator {
 
     /// The rejection that every call fails with now.
     pub(crate) fn refusal(&self) -> Option<IsapiError> {
-        self.state().check().err()
+        self.state().check(Timestamp::now()).err()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -229,13 +262,27 @@ impl Authenticator {
 }
 
 impl State {
-    fn check(&self) -> Result<(), IsapiError> {
-        self.rejection
-            .map_or(Ok(()), |rejection| Err(rejection.into_error(&self.username)))
+    /// Fails with the rejection that stands at `now`, and forgets one that is over: the next call tries, and whoever
+    /// comes meanwhile waits for its turn.
+    fn check(&mut self, now: Timestamp) -> Result<(), IsapiError> {
+        let Some(standing) = self.standing else {
+            return Ok(());
+        };
+        if let Some(rejection) = standing.at(now) {
+            return Err(rejection.into_error(&self.username));
+        }
+        tracing::info!(
+            username = self.username,
+            "the account should be unlocked: it is tried once"
+        );
+        self.standing = None;
+        // The former answer was judged: by the lock.
+        self.answered = false;
+        Ok(())
     }
 
     fn answer_proven(&mut self, question: &Question<'_>) -> Result<Option<Attempt>, IsapiError> {
-        self.check()?;
+        self.check(Timestamp::now())?;
         let Some(challenge) = self.proven.as_mut() else {
             return Ok(None);
         };
@@ -259,7 +306,7 @@ impl State {
         challenge: Option<Challenge>,
         question: &Question<'_>,
     ) -> Result<Attempt, IsapiError> {
-        self.check()?;
+        self.check(Timestamp::now())?;
         let answer = challenge.and_then(|mut challenge| {
             let authorization = challenge.answer(&self.username, &self.password, question)?;
             Some((authorization, Answered::Fresh(challenge)))
@@ -300,8 +347,8 @@ impl State {
     fn reject(&mut self, identity: &Identity, rejection: Rejection) -> IsapiError {
         let error = rejection.into_error(&identity.username);
         if identity.epoch == self.epoch {
-            tracing::warn!(%error, "the gateway is not asked again until the credentials change");
-            self.rejection = Some(rejection);
+            tracing::warn!(%error, "the gateway is not asked again until the credentials change or a lock is over");
+            self.standing = Some(rejection.standing(Timestamp::now()));
             self.proven = None;
         }
         error

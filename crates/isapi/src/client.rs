@@ -85,7 +85,8 @@ impl Client {
             .set_credentials(username.into(), password);
     }
 
-    /// What the gateway said of the credentials when it refused them; every call fails with it until they are changed.
+    /// What the gateway said of the credentials when it refused them; every call fails with it until they are changed, or
+    /// the lock is over.
     pub fn refusal(&self) -> Option<IsapiError> {
         self.inner.authenticator.refusal()
     }

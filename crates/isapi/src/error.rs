@@ -103,13 +103,14 @@ pub enum IsapiError {
         /// `retryTimes`: how many more wrong passwords until the account locks, when the gateway says so.
         tries_left: Option<u32>,
     },
-    /// The account is locked. After a password of ours was refused this is remembered like
-    /// [`IsapiError::CredentialsRejected`].
+    /// The account is locked. After a password of ours was refused, later calls fail with this at once until the lock is
+    /// over; then one of them tries.
     #[error("the gateway has locked user `{username}`{}", locked(.locked_for))]
     Locked {
         /// Whose account.
         username: String,
-        /// `resLockTime`: for how long from the gateway's answer on, when it says so.
+        /// For how long from now on, by `resLockTime`; `None` when the gateway does not say, which counts as half an
+        /// hour.
         locked_for: Option<SignedDuration>,
     },
     /// The gateway offers no Digest challenge this client can answer; nothing secret was sent.
@@ -150,7 +151,7 @@ pub enum IsapiError {
 const NO_RECORDING: &str = "taskNoRecFile";
 
 /// An account that is locked for an unknown time is left alone this long.
-const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(30);
+pub(crate) const LOCKED_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 impl IsapiError {
     /// What everybody should know of it, if it says that our user and password were refused to the program `by`, which
@@ -250,7 +251,7 @@ pub struct ResponseStatus {
     pub locked: bool,
     /// `retryTimes`: tries left until the account locks.
     pub tries_left: Option<u32>,
-    /// `resLockTime`, given in seconds.
+    /// `resLockTime`, given in seconds: more than none, and at most a day.
     pub locked_for: Option<SignedDuration>,
 }
 

@@ -20,6 +20,10 @@ const TEXT_MAX_CHARS: usize = 200;
 /// Longest stream URL believed, in bytes; the vendor's own are about 120.
 const URL_MAX_BYTES: usize = 2048;
 
+/// Longest lock of the account believed, in seconds: a day. Gateways lock for half an hour as a rule, and a number that is
+/// out of its senses must not keep everybody out for years.
+const LOCK_MAX_S: u64 = 86_400;
+
 /// What is wrong with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -72,9 +76,10 @@ pub fn response_status(answer: &Value) -> Option<ResponseStatus> {
         error_msg: text("errorMsg"),
         locked: text("lockStatus").eq_ignore_ascii_case("lock"),
         tries_left: count("retryTimes").and_then(|tries| u32::try_from(tries).ok()),
+        // A lock of no time would be tried again at once.
         locked_for: count("resLockTime")
-            .and_then(|s| i64::try_from(s).ok())
-            .map(SignedDuration::from_secs),
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| SignedDuration::from_secs(seconds.min(LOCK_MAX_S).cast_signed())),
     })
 }
 

@@ -169,6 +169,18 @@ fn a_response_status_is_found_with_and_without_its_name() {
     assert_eq!(parse::response_status(&json!({"SearchResult": {}})), None);
 }
 
+#[test]
+fn a_lock_lasts_more_than_no_time_and_a_day_at_most() {
+    let locked_for = |value| {
+        let status = parse::response_status(&json!({"lockStatus": "lock", "resLockTime": value})).unwrap();
+        status.locked_for.map(|time| time.as_secs())
+    };
+    assert_eq!(locked_for(json!(0)), None);
+    assert_eq!(locked_for(json!(-1)), None);
+    assert_eq!(locked_for(json!("1")), Some(1));
+    assert_eq!(locked_for(json!(u64::MAX)), Some(86_400));
+}
+
 fn recording(minute: u32) -> Value {
     json!({"searchMatchItem": {
         "timeSpan": {"startTime": format!("2026-01-01T10:{minute:02}:00Z"), "endTime": format!("2026-01-01T10:{minute:02}:30Z")},

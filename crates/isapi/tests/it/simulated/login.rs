@@ -1,8 +1,10 @@
 use super::{CAMERA, client_of, start, usual_world, world};
 use futures::future::join_all;
-use isapi::IsapiError;
+use isapi::{Client, IsapiError};
 use simulator::scenario::{DigestAlgorithm, GatewaySpec, Lockout};
 use simulator::{Operation, Simulator};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn every_kind_of_challenge_is_answered_once_and_then_costs_nothing() {
@@ -177,6 +179,53 @@ async fn a_locked_account_is_left_alone_until_credentials_change() {
     gateway.control().apply(Operation::Unlock).unwrap();
     client.set_credentials(gateway.username(), gateway.password().into());
     client.check_login().await.unwrap();
+}
+
+/// Calls until the gateway is asked again: until the client takes the lock for over.
+async fn wait_for_the_lock_to_end(gateway: &Simulator, client: &Client) {
+    let asked = gateway.requests().total();
+    let asking = async {
+        while gateway.requests().total() == asked {
+            sleep(Duration::from_millis(20)).await;
+            _ = client.check_login().await;
+        }
+    };
+    let asks = timeout(Duration::from_secs(20), asking).await;
+    assert!(asks.is_ok(), "the gateway is never asked again");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_over_is_forgotten_and_the_account_was_left_alone_meanwhile() {
+    let (gateway, client) = start(usual_world()).await;
+    client.check_login().await.unwrap();
+    gateway.control().apply(Operation::Lock { seconds: 2 }).unwrap();
+    let result = client.check_login().await;
+    assert!(matches!(result, Err(IsapiError::Locked { .. })), "{result:?}");
+    wait_for_the_lock_to_end(&gateway, &client).await;
+    client.check_login().await.unwrap();
+    assert_eq!((gateway.requests().locked, gateway.requests().rejected), (1, 0));
+    assert!(client.refusal().is_none());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once_after_each_lock_however_many_calls_wait() {
+    let lockout = Lockout { tries: 1, seconds: 1 };
+    let gateway = Simulator::start(world(GatewaySpec {
+        lockout,
+        ..GatewaySpec::default()
+    }))
+    .await
+    .unwrap();
+    let client = client_of(&gateway, |config| config.password = "wrong".into());
+    for _ in 0..2 {
+        for result in join_all((0..20).map(|_| client.check_login())).await {
+            assert!(matches!(result, Err(IsapiError::Locked { .. })), "{result:?}");
+        }
+        wait_for_the_lock_to_end(&gateway, &client).await;
+    }
+    // Each try locks anew, so that a second one would have met the lock.
+    assert!(gateway.requests().rejected > 2);
+    assert_eq!(gateway.requests().locked, 0);
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@
 //!                                           because only their successor gets the new password
 //! ```
 //!
+//! A locked account is left alone likewise. When the lock is over the poll tries first; if it says nothing of it, those
+//! that wait try all the same.
+//!
 //! The one idea: a word that cannot be had forbids nothing. Recording does not depend on a table.
 
 use crate::channel::machine::Failure;
@@ -28,6 +31,8 @@ use tokio::time::{Instant, sleep, timeout};
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A look serves all attempts of so long: the channels of one recorder that lose the gateway together.
 const FRESH_FOR: Duration = Duration::from_secs(5);
+/// How often an attempt asks: an answer that was stale before the attempt saw it was none.
+const ASKS_MAX: u32 = 3;
 
 /// What this process has seen of the gateway's opinion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -97,15 +102,7 @@ impl Word {
     /// # Errors
     /// [`GapCause::CredentialsRejected`]: somebody else was refused, and nobody accepted since.
     pub(crate) async fn permits(&self) -> Result<(), Failure> {
-        let mut heard = self.heard.subscribe();
-        if !self.is_fresh() {
-            self.asked.notify_one();
-        }
-        let standing = match heard.wait_for(Heard::is_fresh).await {
-            Ok(heard) => heard.rejection.clone(),
-            // The sender lives as long as we do.
-            Err(_) => None,
-        };
+        let standing = self.standing().await;
         let mut state = self.lock();
         match standing.filter(|rejection| self.forbids(state.own, rejection, Timestamp::now())) {
             None => Ok(()),
@@ -115,6 +112,20 @@ impl Word {
                 Err(Failure::new(GapCause::CredentialsRejected, text))
             }
         }
+    }
+
+    /// The rejection of the newest look; `None` also when no answer came in time, which forbids nothing.
+    async fn standing(&self) -> Option<Rejection> {
+        let mut heard = self.heard.subscribe();
+        for _ in 0..ASKS_MAX {
+            if !self.is_fresh() {
+                self.asked.notify_one();
+            }
+            if let Ok(Ok(heard)) = timeout(ANSWER_WITHIN, heard.wait_for(Heard::is_fresh)).await {
+                return heard.rejection.clone();
+            }
+        }
+        None
     }
 
     /// What the gateway made of our password: nothing else is known of an attempt that failed for other reasons.
@@ -144,7 +155,8 @@ impl Word {
         }
         match (rejection.locked_until, rejection.version) {
             // Any try prolongs a lock.
-            (Some(until), _) => now < until,
+            (Some(until), _) if own == Own::Accepted => now < until,
+            (Some(_), _) => rejection.holds_recorders(now),
             // Another recorder was refused: with our password.
             (None, None) => true,
             // The poll's may be newer than ours. If ours was accepted, ours is right.
@@ -165,12 +177,10 @@ impl Word {
         state.held_back || state.own == Own::Refused
     }
 
-    fn hear(&self, began: Instant, answer: Result<Option<Rejection>, PortError>) {
+    fn hear(&self, began: Instant, answer: Result<Option<Rejection>, PortError>, now: Timestamp) {
         let rejection = match answer {
             Ok(rejection) => {
-                if rejection.is_none() {
-                    self.clear();
-                }
+                self.heed(rejection.as_ref(), now);
                 rejection
             }
             Err(error) => {
@@ -183,6 +193,24 @@ impl Word {
         };
         let at = Some(began);
         self.heard.send_replace(Heard { at, rejection });
+    }
+
+    fn heed(&self, standing: Option<&Rejection>, now: Timestamp) {
+        if standing.is_some_and(|rejection| rejection.locked_until.is_some()) {
+            self.excuse();
+        }
+        if standing.is_none_or(|rejection| !rejection.holds_recorders(now)) {
+            self.clear();
+        }
+    }
+
+    /// A locked account refuses right passwords too: ours may be one, and is tried again after the lock.
+    fn excuse(&self) {
+        let mut state = self.lock();
+        if state.own == Own::Refused {
+            state.own = Own::Unknown;
+            state.held_back = true;
+        }
     }
 
     fn clear(&self) {
@@ -224,7 +252,7 @@ pub(crate) async fn listen<T: ControlTable>(word: &Word, table: &T, again: Durat
         let answer = timeout(ANSWER_WITHIN, exchange(word, table))
             .await
             .unwrap_or_else(|late| Err(PortError::unknown("exchanging the word on the credentials", late)));
-        word.hear(began, answer);
+        word.hear(began, answer, Timestamp::now());
     }
 }
 
@@ -241,141 +269,9 @@ async fn exchange<T: ControlTable>(word: &Word, table: &T) -> Result<Option<Reje
     };
     credentials::reject(table, &rejection).await?;
     word.lock().unsaid = None;
-    Ok(Some(rejection))
+    // What stands may be another word, which says more.
+    credentials::rejected(table).await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::fakes::{FakeTables, Weather};
-    use jiff::SignedDuration;
-
-    const LOOK_AGAIN: Duration = Duration::from_secs(30);
-
-    fn rejection(by: &str, version: Option<u64>) -> Rejection {
-        Rejection {
-            version,
-            since: Timestamp::now(),
-            by: by.to_owned(),
-            locked_until: None,
-        }
-    }
-
-    /// What a recorder's word says while its loop runs.
-    async fn with<R>(word: &Word, tables: &FakeTables, work: impl Future<Output = R>) -> R {
-        tokio::select! {
-            result = work => result,
-            never = listen(word, tables, LOOK_AGAIN) => match never {},
-        }
-    }
-
-    fn fresh() -> (FakeTables, Word) {
-        (FakeTables::new(Weather::calm()), Word::new(TaskArn::new("a")))
-    }
-
-    async fn time_for_a_look() {
-        sleep(LOOK_AGAIN + Duration::from_secs(1)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_one_recorder_found_out_no_other_tries() {
-        let (tables, word) = fresh();
-        with(&word, &tables, async {
-            assert!(word.permits().await.is_ok());
-            word.tried(Some(GapCause::CredentialsRejected), Timestamp::now());
-            time_for_a_look().await;
-            assert!(
-                word.permits().await.is_ok(),
-                "its own word is the gate's business"
-            );
-        })
-        .await;
-        let other = Word::new(TaskArn::new("b"));
-        let failure = with(&other, &tables, other.permits()).await.unwrap_err();
-        assert_eq!(failure.cause, GapCause::CredentialsRejected);
-        assert!(failure.text.contains("recorder a"), "{}", failure.text);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_password_that_was_accepted_is_not_doubted_for_the_polls_newer_one() {
-        let (tables, word) = fresh();
-        credentials::reject(&tables, &rejection("poll", Some(7)))
-            .await
-            .unwrap();
-        with(&word, &tables, async {
-            assert!(word.permits().await.is_err(), "it may be the same");
-            word.tried(None, Timestamp::now());
-            assert!(word.permits().await.is_ok());
-            word.tried(Some(GapCause::GatewayDown), Timestamp::now());
-            assert!(word.permits().await.is_err());
-        })
-        .await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_locked_account_is_left_alone_even_with_a_password_that_was_right() {
-        let (tables, word) = fresh();
-        let locked = Rejection {
-            locked_until: Some(Timestamp::now() + SignedDuration::from_hours(1)),
-            ..rejection("poll", Some(7))
-        };
-        credentials::reject(&tables, &locked).await.unwrap();
-        word.tried(None, Timestamp::now());
-        assert!(with(&word, &tables, word.permits()).await.is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_the_poll_logs_in_the_held_back_try_and_the_refused_end() {
-        let (tables, word) = fresh();
-        let standing = rejection("recorder b", None);
-        credentials::reject(&tables, &standing).await.unwrap();
-        with(&word, &tables, async {
-            word.permits().await.unwrap_err();
-            time_for_a_look().await;
-            assert_eq!(word.take_cleared(), None);
-            credentials::accept(&tables, &standing).await.unwrap();
-            time_for_a_look().await;
-            assert_eq!(word.take_cleared(), Some(Cleared::Retry));
-            assert_eq!(word.take_cleared(), None);
-
-            word.tried(Some(GapCause::CredentialsRejected), Timestamp::now());
-            time_for_a_look().await;
-            assert_eq!(word.take_cleared(), None);
-            let ours = credentials::rejected(&tables).await.unwrap().unwrap();
-            credentials::accept(&tables, &ours).await.unwrap();
-            time_for_a_look().await;
-            assert_eq!(word.take_cleared(), Some(Cleared::End));
-        })
-        .await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_table_that_does_not_answer_forbids_nothing_and_hears_of_it_later() {
-        let (tables, word) = fresh();
-        let weather = Weather::calm();
-        let away = FakeTables::new(weather.clone());
-        weather.set_trouble(100);
-        with(&word, &away, async {
-            assert!(word.permits().await.is_ok());
-            word.tried(Some(GapCause::CredentialsRejected), Timestamp::now());
-            time_for_a_look().await;
-        })
-        .await;
-        with(&word, &tables, time_for_a_look()).await;
-        assert!(credentials::rejected(&tables).await.unwrap().is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_hundred_channels_look_once_and_calm_recorders_never() {
-        let weather = Weather::calm();
-        let (tables, word) = (FakeTables::new(weather.clone()), Word::new(TaskArn::new("a")));
-        with(&word, &tables, async {
-            let attempts = futures::future::join_all((0..100).map(|_| word.permits())).await;
-            assert!(attempts.iter().all(Result::is_ok));
-            word.tried(None, Timestamp::now());
-            sleep(Duration::from_secs(3600)).await;
-        })
-        .await;
-        assert_eq!(weather.calls(), 1);
-    }
-}
+mod tests;

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A program that knows which version of the password it has (the parameter's version) names it. A recorder does not
-//! know; its word makes the dispatcher wait until the next poll has tried the password, once.
+//! know; its word makes the dispatcher wait until the next poll has tried the password, once. So does a lock of the
+//! account: when it is over, the poll tries first.
 //!
 //! A login whose answer was lost is not a rejection, but may have been one: see [`begin`] and [`settle`].
 
@@ -19,7 +20,7 @@ mod tries;
 
 use crate::control;
 use crate::ports::{ControlTable, PortError, Put};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -30,6 +31,11 @@ pub const ITEM: &str = "credentials";
 
 /// Tries of a conditional write; a later one only repeats what somebody else has said meanwhile.
 const TRIES: u32 = 3;
+
+/// How long recorders wait after a lock for the poll, which comes every minute or few: it tries once and says what came of
+/// it, where a thousand recorders would lock the account again before anybody knew. A poll that is silent for so long
+/// stops nobody.
+const POLL_FIRST: SignedDuration = SignedDuration::from_mins(5);
 
 /// That the gateway refused our user and password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +61,13 @@ impl Rejection {
         }
     }
 
+    /// Whether recorders that are not known to have the right password wait: for as long as it stands, but for a lock only
+    /// until it is over and the poll has had time to say what it finds.
+    pub fn holds_recorders(&self, now: Timestamp) -> bool {
+        let polled = |until: Timestamp| until.saturating_add(POLL_FIRST).unwrap_or(Timestamp::MAX);
+        self.locked_until.is_none_or(|until| now < polled(until))
+    }
+
     /// Whether it stands no more once this version of the password has let us in. What a newer one was told stays true.
     pub fn is_lifted_by(&self, version: u64) -> bool {
         self.version.is_none_or(|refused| refused <= version)
@@ -65,8 +78,9 @@ impl Rejection {
         match (self.locked_until, other.locked_until) {
             (None, None) => other.version.is_none() || other.version == self.version,
             (Some(until), Some(newer)) => newer <= until,
-            // Where the account is locked, nothing is known of the password; and the reverse.
-            (Some(_), None) => false,
+            // Where the account is locked, nothing is known of the password: who does not know its version was refused
+            // for the lock. Who does was told apart; and the reverse.
+            (Some(until), None) => other.version.is_none() && other.since < until,
             (None, Some(_)) => self.version.is_some() && self.version == other.version,
         }
     }
@@ -139,12 +153,10 @@ async fn read<T: ControlTable>(table: &T) -> Result<(Option<Rejection>, Option<u
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::fakes::{FakeTables, Weather};
     use futures::executor::block_on;
-    use jiff::SignedDuration;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -183,6 +195,32 @@ mod tests {
     fn a_locked_account_is_left_alone_with_any_password_until_it_is_unlocked() {
         assert!(locked().forbids(3, at(1799)) && locked().forbids(4, at(1799)));
         assert!(!locked().forbids(3, at(1800)));
+    }
+
+    #[test]
+    fn after_a_lock_recorders_wait_for_the_poll_and_not_for_ever() {
+        assert!(locked().holds_recorders(at(1799)) && locked().holds_recorders(at(1860)));
+        assert!(!locked().holds_recorders(at(1800 + 300)));
+        let much_later = at(0) + SignedDuration::from_hours(9000);
+        assert!(
+            of_version(None).holds_recorders(much_later) && of_version(Some(3)).holds_recorders(much_later)
+        );
+    }
+
+    #[test]
+    fn a_recorder_that_is_refused_during_a_lock_says_nothing_new_and_one_after_it_does() {
+        let table = FakeTables::new(Weather::calm());
+        let refused = |second| Rejection {
+            since: at(second),
+            ..of_version(None)
+        };
+        block_on(async {
+            reject(&table, &locked()).await.unwrap();
+            reject(&table, &refused(1799)).await.unwrap();
+            assert_eq!(rejected(&table).await.unwrap(), Some(locked()));
+            reject(&table, &refused(1800)).await.unwrap();
+            assert_eq!(rejected(&table).await.unwrap(), Some(refused(1800)));
+        });
     }
 
     #[test]

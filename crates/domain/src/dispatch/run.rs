@@ -77,7 +77,8 @@ where
     Ok(assignments)
 }
 
-/// The plan; without starts while the gateway rejects our password, as every new recorder would try it once more.
+/// The plan; without starts while the gateway rejects our password or locks us out, as every new recorder would try it
+/// once more.
 async fn startable<T: ControlTable>(
     policy: &DispatchPolicy,
     observed: &Observed<'_>,
@@ -93,7 +94,8 @@ async fn startable<T: ControlTable>(
     {
         return Ok(planned);
     }
-    let Some(rejection) = credentials::rejected(table).await? else {
+    let rejection = credentials::rejected(table).await?;
+    let Some(rejection) = rejection.filter(|rejection| rejection.holds_recorders(now)) else {
         return Ok(planned);
     };
     report.credentials_rejected = Some(rejection.to_string());

@@ -129,6 +129,24 @@ fn no_recorder_is_started_while_the_password_is_rejected_and_the_running_ones_go
 }
 
 #[test]
+fn a_lock_of_the_account_holds_starts_until_the_poll_had_time_to_try_and_no_longer() {
+    let world = fixture(&["A"]);
+    let locked = Rejection {
+        version: Some(3),
+        locked_until: Some(at(1800)),
+        ..rejected()
+    };
+    block_on(credentials::reject(&world.tables, &locked)).unwrap();
+    for second in [0, 1799, 1801] {
+        let report = world.dispatch(second);
+        assert!(report.credentials_rejected.unwrap().contains("locked our user"));
+        assert_eq!(report.started, 0, "{second} s");
+    }
+    let report = world.dispatch(1800 + 600);
+    assert_eq!((report.started, report.credentials_rejected), (1, None));
+}
+
+#[test]
 fn a_channel_is_recorded_while_its_heartbeat_is_fresh_and_says_no_trouble() {
     let world = fixture(&["A", "B", "C", "D"]);
     let mut away = channel("D");

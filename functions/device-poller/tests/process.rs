@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulator::scenario::{ChannelSpec, DeviceSpec};
 use simulator::{ApiFault, Operation, Scenario, Simulator};
+use std::time::Duration;
 
 /// The control item in which tries of the password are counted.
 const TRIES: &str = "tries";
@@ -150,6 +151,34 @@ async fn a_wrong_password_is_tried_once_until_the_parameter_is_written_again() {
     assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), None);
     let logs = poller.log() + &fresh.log();
     assert!(logs.contains("parameter") && !logs.contains(WRONG) && !logs.contains(gateway.password()));
+}
+
+#[tokio::test]
+async fn a_locked_account_is_left_alone_until_it_is_unlocked_and_then_polled_again() {
+    let (gateway, cloud) = (gateway().await, Cloud::start().await);
+    cloud.put_password(gateway.password()).await;
+    let poller = poller(&cloud, gateway.api_url()).await;
+    assert_eq!(poll(&poller).await["PollFailed"], 0.0);
+
+    gateway.control().apply(Operation::Lock { seconds: 5 }).unwrap();
+    assert_eq!(poll(&poller).await["PollFailed"], 1.0);
+    let standing = credentials::rejected(&cloud.tables).await.unwrap().unwrap();
+    assert!(standing.locked_until.is_some());
+    assert_eq!(poll(&poller).await["PollFailed"], 1.0);
+    assert_eq!(gateway.requests().locked, 1, "it is tried once");
+
+    while gateway.control().state().locked_seconds.is_some() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The same environment. Its clock for the lock began with the answer, the gateway's before.
+    let mut polls = 0;
+    while poll(&poller).await["PollFailed"] != 0.0 {
+        polls += 1;
+        assert!(polls < 20, "it never polls again: {}", poller.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!((gateway.requests().locked, gateway.requests().rejected), (1, 0));
+    assert_eq!(credentials::rejected(&cloud.tables).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! "ECS Task State Change": what EventBridge says of a task, and what it means to people.
 //!
-//! Events come at least once and in any order; `version` grows with every change of a task, so that of two events
-//! the larger one is the later. An event is only a reason to look: what is true is what the list says then.
+//! Events come at least once and in any order. An event is only a reason to look: what is true is what the list says
+//! then. Its `version`, by which two events of a task could be ordered, is not read: the one event that is read for more
+//! is the task's last, which has no later one.
 
 use super::launch::started_by;
 use serde::{Deserialize, Serialize};
@@ -33,9 +34,6 @@ pub struct TaskStateChange {
     pub last_status: String,
     /// What it shall be: `RUNNING` or `STOPPED`.
     pub desired_status: String,
-    /// Counts the changes of the task.
-    #[serde(default)]
-    pub version: u64,
     /// Who started it; see [`started_by`].
     pub started_by: Option<String>,
     /// The task group, `family:` and the name of the task definition's family.

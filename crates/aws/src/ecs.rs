@@ -1,9 +1,10 @@
 //! The host of recorders on Amazon ECS: Fargate, or instances of one's own.
 //!
 //! The idea: a recorder is a *standalone* task. Nobody but the dispatcher starts or replaces it, and ECS itself keeps
-//! the port's promise that one token names one task: `clientToken` makes RunTask idempotent for a day ("Ensuring
-//! idempotency", Amazon ECS API Reference). What the tasks are is written on them as tags, so that a list needs no
-//! memory.
+//! the port's promise that one token names one task: `clientToken` makes RunTask idempotent for a day, or until an hour
+//! after the task has ended ("Ensuring idempotency", Amazon ECS API Reference). In that hour ECS names a task that is no
+//! more, where a decision repeats an old one because somebody has deleted an assignment; the launch then goes on under
+//! the next token. What the tasks are is written on them as tags, so that a list needs no memory.
 //!
 //! The API is eventually consistent. A task that was just started may be missing from the list and one that just
 //! ended still be on it; the planner waits for both (`launch_grace`) and stops nothing without a second look.
@@ -20,14 +21,18 @@ use aws_sdk_ecs::Client;
 use capacity::Capacity;
 use domain::ports::{PortError, Tasks};
 use domain::{Launch, LiveTask, TaskArn};
+use jiff::Timestamp;
 use pace::Pace;
-use refusal::NotStarted;
+use refusal::{Named, NotStarted};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use event::{ContainerState, Ending, TaskStateChange};
 pub use launch::started_by;
+
+/// Tokens that one start tries. Each but the last names a task that has ended within the hour.
+const TOKENS_MAX: u32 = 5;
 
 /// What the stack's recorders run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +91,29 @@ impl EcsTasks {
         }
     }
 
-    /// Waits for its turn, then starts one task.
+    /// Starts one task, and never takes one that has ended for it.
     async fn run(&self, launch: &Launch, capacity: Capacity, token: &str) -> Result<TaskArn, NotStarted> {
+        let mut token = token.to_owned();
+        for _ in 0..TOKENS_MAX {
+            let named = self.run_once(launch, capacity, &token).await?;
+            let is_over = named.is_earlier
+                && list::is_over(&self.client, &self.config, &named.task)
+                    .await
+                    .map_err(NotStarted::Port)?;
+            if !is_over {
+                if capacity.is_on_demand() {
+                    self.on_demand.fetch_add(1, Ordering::Relaxed);
+                }
+                return Ok(named.task);
+            }
+            token = launch::next_token(&token, &named.task);
+        }
+        let why = format!("{TOKENS_MAX} tasks of the same decision have ended");
+        Err(NotStarted::Port(PortError::throttled(starting(launch), why)))
+    }
+
+    /// Waits for its turn, then asks for a task.
+    async fn run_once(&self, launch: &Launch, capacity: Capacity, token: &str) -> Result<Named, NotStarted> {
         let wait = self
             .pace
             .lock()
@@ -96,11 +122,7 @@ impl EcsTasks {
         tokio::time::sleep(wait).await;
         let request = launch::request(&self.config, launch, capacity, token);
         let answer = request.send_with(&self.client).await;
-        let task = refusal::started(answer, &starting(launch))?;
-        if capacity.is_on_demand() {
-            self.on_demand.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(task)
+        refusal::started(answer, Timestamp::now(), &starting(launch))
     }
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType, NetworkConfiguration,
     PropagateTags, Tag,
 };
-use domain::{ChannelKey, Launch, TaskKind};
+use domain::{ChannelKey, Launch, TaskArn, TaskKind};
 use sha2::{Digest, Sha256};
 
 /// Tag: which build of the recorder a task runs.
@@ -70,6 +70,13 @@ pub(super) fn request(
             .platform_version("LATEST"),
         Capacity::Ec2 => request.launch_type(LaunchType::Ec2),
     }
+}
+
+/// The token of a launch whose own token, or the one before, names a task that has ended. Who finds the same task ended
+/// goes on under the same token.
+pub(super) fn next_token(token: &str, ended: &TaskArn) -> String {
+    let hash = Sha256::digest(format!("after {ended} {token}"));
+    hex::encode(&hash[..16])
 }
 
 /// The task definition of a build.

@@ -86,6 +86,17 @@ async fn describe(client: &Client, config: &EcsConfig, batch: &[String]) -> Resu
     Ok(answer.tasks.unwrap_or_default())
 }
 
+/// Whether a task that once ran has ended, or is about to. One that ECS knows no more has.
+pub(super) async fn is_over(client: &Client, config: &EcsConfig, task: &TaskArn) -> Result<bool, PortError> {
+    let found = describe(client, config, &[task.to_string()]).await?;
+    Ok(found.iter().all(is_ending))
+}
+
+/// Whether a task has ended, or is about to.
+pub(super) fn is_ending(task: &Task) -> bool {
+    [task.last_status(), task.desired_status()].contains(&Some("STOPPED"))
+}
+
 /// `None` for what has ended, or has no name.
 fn live(config: &EcsConfig, task: &Task) -> Option<LiveTask> {
     if task.last_status() == Some("STOPPED") {
@@ -115,7 +126,7 @@ fn revision(definition: &str) -> &str {
 }
 
 /// When RunTask was answered. A task of unknown age counts as just started, so that it is not stopped as an idle one.
-fn created_at(task: &Task) -> Timestamp {
+pub(super) fn created_at(task: &Task) -> Timestamp {
     let known = task.created_at().or_else(|| task.started_at());
     let timestamp =
         known.and_then(|at| Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok());

@@ -1,12 +1,18 @@
 //! Why RunTask and StopTask did not do it. RunTask answers `200 OK` with `failures` where no task could be placed:
 //! who does not read them loses a camera.
 
+use super::list;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::run_task::{RunTaskError, RunTaskOutput};
 use aws_sdk_ecs::operation::stop_task::StopTaskError;
-use aws_sdk_ecs::types::Failure;
+use aws_sdk_ecs::types::{Failure, Task};
 use domain::TaskArn;
 use domain::ports::PortError;
+use jiff::{SignedDuration, Timestamp};
+
+/// A task that was made longer ago was made by an earlier request: RunTask has answered by then, and the two clocks differ
+/// by less.
+const JUST_MADE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Why a task was not started.
 #[derive(Debug)]
@@ -26,17 +32,33 @@ impl NotStarted {
     }
 }
 
-/// The task that RunTask's answer names.
+/// A task that RunTask named.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) task: TaskArn,
+    /// An earlier request with this token made it, so that it may have ended since. What the answer says of its state
+    /// may be as old: "the result of the original request is returned" ("Ensuring idempotency", Amazon ECS API
+    /// Reference).
+    pub(super) is_earlier: bool,
+}
+
+/// The task that RunTask's answer names at `now`.
 pub(super) fn started(
     answer: Result<RunTaskOutput, SdkError<RunTaskError>>,
+    now: Timestamp,
     doing: &str,
-) -> Result<TaskArn, NotStarted> {
+) -> Result<Named, NotStarted> {
     let output = match answer {
         Ok(output) => output,
         Err(error) => return failed(error, doing),
     };
-    if let Some(arn) = output.tasks().iter().find_map(|task| task.task_arn()) {
-        return Ok(TaskArn::new(arn));
+    let named = |task: &Task| {
+        let is_earlier = list::is_ending(task) || now.duration_since(list::created_at(task)) > JUST_MADE;
+        let task = TaskArn::new(task.task_arn()?);
+        Some(Named { task, is_earlier })
+    };
+    if let Some(named) = output.tasks().iter().find_map(named) {
+        return Ok(named);
     }
     match output.failures() {
         [] => Err(NotStarted::Port(PortError::unknown(
@@ -47,13 +69,16 @@ pub(super) fn started(
     }
 }
 
-fn failed(error: SdkError<RunTaskError>, doing: &str) -> Result<TaskArn, NotStarted> {
+fn failed(error: SdkError<RunTaskError>, doing: &str) -> Result<Named, NotStarted> {
     // The token is taken by a launch with other parameters: another share of Spot or revision of the definition.
     // It is the same decision all the same, and the error names its task.
     if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error()
         && let Some(arn) = conflict.resource_ids().first()
     {
-        return Ok(TaskArn::new(arn));
+        return Ok(Named {
+            task: TaskArn::new(arn),
+            is_earlier: true,
+        });
     }
     match error.message() {
         Some(message) if is_about_capacity(message) => Err(NotStarted::NoCapacity(message.to_owned())),

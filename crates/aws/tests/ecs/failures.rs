@@ -1,8 +1,9 @@
 //! What a caller is told when ECS does not start, list or stop.
 
 use crate::service::{FakeEcs, launch};
-use crate::service_state::error;
+use crate::service_state::{Answer, error};
 use aws::ecs::LaunchMode;
+use domain::TaskArn;
 use domain::ports::{PortError, Tasks};
 use serde_json::{Value, json};
 
@@ -95,6 +96,83 @@ async fn a_decision_tried_again_on_other_capacity_names_the_same_task() {
         .await
         .unwrap();
     assert_eq!((first, ecs.running()), (again, 1));
+}
+
+/// What ECS answers to a token that made a task three days ago.
+fn made_before(task: &TaskArn) -> Answer {
+    let task = json!({"taskArn": task.as_str(), "createdAt": 1_795_000_000.25, "lastStatus": "PROVISIONING",
+        "desiredStatus": "RUNNING"});
+    (200, json!({"tasks": [task], "failures": []}))
+}
+
+#[tokio::test]
+async fn a_task_that_has_ended_is_never_taken_for_started_and_all_go_on_under_the_same_token() {
+    let (ecs, launch) = (FakeEcs::default(), launch("token"));
+    let mut ended = Vec::new();
+    for life in 0..3 {
+        let first = ecs.tasks().start_task(&launch).await.unwrap();
+        // Another dispatcher that decides the same.
+        assert_eq!(ecs.tasks().start_task(&launch).await.unwrap(), first);
+        assert_eq!(ecs.running(), 1, "life {life}");
+        assert!(!ended.contains(&first));
+        ecs.tasks().stop_task(&first, "the test says so").await.unwrap();
+        ended.push(first);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_as_old_as_its_task_is_not_believed() {
+    for (state, runs) in [
+        (vec![], true),
+        (vec![("desiredStatus", json!("STOPPED"))], false),
+        (
+            vec![
+                ("desiredStatus", json!("STOPPED")),
+                ("lastStatus", json!("STOPPED")),
+            ],
+            false,
+        ),
+    ] {
+        let (ecs, old) = (FakeEcs::default(), TaskArn::new("old"));
+        ecs.put_task("old", &state);
+        ecs.answer_next("RunTask", made_before(&old));
+        let started = ecs.tasks().start_task(&launch("token")).await.unwrap();
+        assert_eq!(started == old, runs, "{state:?}");
+        assert_eq!(ecs.running(), 1);
+    }
+    let ecs = FakeEcs::default();
+    ecs.answer_next("RunTask", made_before(&TaskArn::new("forgotten")));
+    ecs.tasks().start_task(&launch("token")).await.unwrap();
+    assert_eq!(
+        ecs.running(),
+        1,
+        "of a task that ECS knows no more nothing is left"
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_about_a_task_that_has_ended_is_no_start() {
+    let (ecs, launch) = (FakeEcs::default(), launch("token"));
+    let first = ecs.tasks_on(all_on_spot()).start_task(&launch).await.unwrap();
+    ecs.tasks().stop_task(&first, "the test says so").await.unwrap();
+    let on_demand = LaunchMode::Fargate {
+        spot_percent: 0,
+        on_demand_base: 0,
+    };
+    let again = ecs.tasks_on(on_demand).start_task(&launch).await.unwrap();
+    assert!(again != first);
+    assert_eq!(ecs.running(), 1);
+}
+
+#[tokio::test]
+async fn a_decision_whose_tasks_all_end_at_once_is_left_to_the_next_dispatch() {
+    let ecs = FakeEcs::default();
+    for life in 0..20 {
+        ecs.answer_next("RunTask", made_before(&TaskArn::new(format!("task-{life}"))));
+    }
+    let started = ecs.tasks().start_task(&launch("token")).await;
+    assert!(is_throttled(&started), "{started:?}");
+    assert_eq!(ecs.requests("RunTask").len(), 5);
 }
 
 #[tokio::test]

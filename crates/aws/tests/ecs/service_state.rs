@@ -71,7 +71,7 @@ impl State {
             "taskDefinitionArn":
                 format!("arn:aws:ecs:eu-west-1:111122223333:task-definition/{}:3", text(request, "taskDefinition")),
             "capacityProviderName": provider,
-            "createdAt": 1_795_000_000.25,
+            "createdAt": jiff::Timestamp::now().as_second(),
             "lastStatus": "PROVISIONING",
             "desiredStatus": "RUNNING",
             "startedBy": request["startedBy"],

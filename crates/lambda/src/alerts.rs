@@ -29,10 +29,11 @@ impl Alerts for Outbox {
             text,
             since,
         } = alert;
+        // As recorders log theirs, so that one query over all logs finds every alert.
         match severity {
-            Severity::Resolved => tracing::info!(subject, %since, "alert resolved: {text}"),
-            Severity::Warning => tracing::warn!(subject, %since, "alert: {text}"),
-            Severity::Critical => tracing::error!(subject, %since, "alert: {text}"),
+            Severity::Resolved => tracing::info!(alert = "resolved", subject, %since, "{text}"),
+            Severity::Warning => tracing::warn!(alert = "warning", subject, %since, "{text}"),
+            Severity::Critical => tracing::error!(alert = "critical", subject, %since, "{text}"),
         }
         match &self.topic {
             Some(topic) => topic.send(alert).await,

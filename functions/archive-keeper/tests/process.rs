@@ -112,10 +112,10 @@ async fn the_hour_is_measured_and_people_hear_which_channel_and_cause_are_behind
         (&worst["channel"], &worst["percent"]),
         (&json!("B/1"), &json!(50.0))
     );
-    let log = keeper.log();
+    let told = keeper.alerts().join("\n");
     assert!(
-        log.contains("alert: of what was wanted") && log.contains("gateway down, 1800 s"),
-        "{log}"
+        told.contains(": of what was wanted") && told.contains("gateway down, 1800 s"),
+        "{told}"
     );
 }
 

@@ -337,8 +337,9 @@ async fn a_gateway_that_is_not_there_is_a_failed_poll_and_no_failed_invocation()
             .collect::<Vec<_>>(),
         [Some(1.0); 2]
     );
+    let told = poller.alerts();
     assert!(
-        poller.log().contains("alert: the device list could not be read"),
-        "told after two"
+        told.len() == 1 && told[0].starts_with("critical poll: the device list could not be read"),
+        "told after two: {told:?}"
     );
 }

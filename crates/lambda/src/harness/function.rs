@@ -89,9 +89,25 @@ impl Function {
 
     /// The wide events called `name` so far.
     pub fn events(&self, name: &str) -> Vec<Value> {
-        let lines = self.log();
-        let events = lines.lines().filter_map(|line| serde_json::from_str(line).ok());
-        events.filter(|event: &Value| event["event"] == name).collect()
+        self.objects().filter(|event| event["event"] == name).collect()
+    }
+
+    /// What it has told people so far, each beginning with how urgent it is and what it is about: `warning poll: ...`.
+    pub fn alerts(&self) -> Vec<String> {
+        let alert = |line: Value| {
+            let [severity, subject, text] = ["alert", "subject", "message"].map(|field| line[field].as_str());
+            Some(format!("{} {}: {}", severity?, subject?, text?))
+        };
+        self.objects().filter_map(alert).collect()
+    }
+
+    fn objects(&self) -> impl Iterator<Item = Value> {
+        let lines: Vec<Value> = self
+            .log()
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        lines.into_iter()
     }
 
     /// Everything it has written so far.

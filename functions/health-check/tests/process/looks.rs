@@ -30,12 +30,12 @@ async fn a_gateway_that_answers_and_a_channel_without_segments_are_measured() {
     assert!(metric("ArchiveStaleSeconds").unwrap() >= 3600.0);
     assert_eq!(event["report"]["gateway"]["look"]["endpoint"]["is"], "well");
     check(&checker).await;
-    let log = checker.log();
+    let told = checker.alerts().join("\n");
     assert!(
-        log.contains("alert: 1 of 1 channels") && log.contains("A/1"),
-        "{log}"
+        told.contains(": 1 of 1 channels") && told.contains("A/1"),
+        "{told}"
     );
-    assert!(!log.contains(gateway.password()));
+    assert!(!checker.log().contains(gateway.password()));
 }
 
 #[tokio::test]
@@ -55,7 +55,8 @@ async fn a_gateway_that_rejects_the_password_answers_and_is_then_left_alone() {
     let checker = elsewhere(&cloud, &gateway.api_url(), &[]).await;
     let first = check(&checker).await;
     assert_eq!(first["GatewayAnswered"].as_f64(), Some(1.0), "{first}");
-    assert!(checker.log().contains("alert: the gateway does not let us in"));
+    let told = checker.alerts().join("\n");
+    assert!(told.contains(": the gateway does not let us in"), "{told}");
     for _ in 0..3 {
         let event = check(&checker).await;
         assert!(event["GatewayAnswered"].is_null(), "{event}");

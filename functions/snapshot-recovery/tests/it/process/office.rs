@@ -66,10 +66,10 @@ async fn drift_of_the_gateway_in_office_is_put_right_told_and_counted() {
         drift.push(rig.round(&recovery).await["GatewayDrift"].as_f64().unwrap());
     }
     assert!(drift.iter().sum::<f64>() >= 1.0, "{drift:?}");
-    let log = recovery.log();
+    let told = recovery.alerts().join("\n");
     assert!(
-        log.contains("alert: the gateway was not configured as wanted") && log.contains("Gate North"),
-        "{log}"
+        told.contains(": the gateway was not configured as wanted") && told.contains("Gate North"),
+        "{told}"
     );
 }
 

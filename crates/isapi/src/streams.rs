@@ -88,7 +88,6 @@ fn stream_info(key: &ChannelKey, stream: StreamType, method: Method) -> Value {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -196,7 +196,6 @@ fn substituted(text: &str) -> impl Iterator<Item = String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -92,7 +92,6 @@ fn at(event: &Value, now: Timestamp) -> Timestamp {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -47,7 +47,6 @@ fn wait(report: &Report, round: u32, now: Timestamp) -> Option<SignedDuration> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

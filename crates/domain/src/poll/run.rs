@@ -247,7 +247,7 @@ fn failing(error: &PortError) -> Trouble {
         PortError::Refused { .. } => (
             Severity::Critical,
             1,
-            "it will not pass by itself; somebody must act",
+            "a rejected password is not tried again, a lock is waited out; somebody must look",
         ),
         PortError::Throttled { .. } | PortError::Unknown { .. } => {
             (Severity::Critical, 2, "it is tried again at every poll")

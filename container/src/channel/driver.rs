@@ -9,20 +9,16 @@
 use super::handover::settle;
 use super::hole::Coverage;
 use super::line::{Line, LineEvent};
-use super::machine::{Failure, Input, Machine, Notice, Output};
+use super::machine::{Failure, Input, Machine, Output};
 use super::recording::{Recorded, Recording};
-use crate::alerts::RECORDINGS;
 use crate::calm::Urgent;
 use crate::context::Context;
 use crate::media::frame::Track;
-use crate::media::pipeline::What;
 use crate::media::spool::Pending;
 use crate::source::{Item, gateway_of};
-use crate::uploader;
-use domain::alert::Severity;
 use domain::ports::chain;
 use domain::succession::{Handover, Succession, keeps_from};
-use domain::{Assignment, AssignmentRow, ChannelKey, FirstPicture, Gap, GapCause, Generation};
+use domain::{Assignment, AssignmentRow, ChannelKey, FirstPicture, Gap, Generation};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -32,16 +28,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+mod closing;
+mod telling;
+
 /// A timer that is not needed yet is set this far away.
 const FAR_AWAY: Duration = Duration::from_hours(24);
-
-/// Tries to close what was recorded: each in the room that one more of the oldest recordings leaves, if that is the matter.
-const CLOSE_TRIES: usize = 3;
-
-/// An ffmpeg child that is started again after so long a pause has died several times in a row.
-const TRANSFORM_PATIENCE: Duration = Duration::from_secs(5);
-/// A transform that has not died for so long is well.
-const TRANSFORM_WELL_AFTER: Duration = Duration::from_secs(60);
 
 /// What the supervisor tells a running channel.
 #[derive(Debug)]
@@ -88,11 +79,7 @@ pub(crate) async fn record(
         // Only what is lost is left to be told.
         let _ = driver.take(recorded);
     }
-    driver.context.troubles.is_over(&driver.transform_subject());
-    driver
-        .context
-        .troubles
-        .is_over(&driver.subject(GapCause::UnsupportedStream));
+    driver.tell_end();
     let gave_up = driver
         .handover
         .as_ref()
@@ -331,98 +318,6 @@ impl Driver {
         Ok(())
     }
 
-    /// One death is mended by the next child; deaths in a row are for a person.
-    fn transform_failed(&mut self, what: What, error: &str, again_in: Duration) {
-        let key = &self.assignment.key;
-        tracing::warn!(channel = %key, ?what, error, ?again_in, "transform ended and is started again");
-        if again_in >= TRANSFORM_PATIENCE {
-            let text = format!("the transform of {key} ({what:?}) ends again and again: {error}");
-            self.context
-                .troubles
-                .stands(self.transform_subject(), Severity::Warning, text);
-            self.transform_failed_at = Some(Instant::now());
-        }
-    }
-
-    fn transform_subject(&self) -> String {
-        format!("transform of channel {}", self.assignment.key)
-    }
-
-    /// A recording is on disk for good.
-    fn complete(&mut self, pending: Pending) {
-        if self
-            .transform_failed_at
-            .is_some_and(|at| at.elapsed() > TRANSFORM_WELL_AFTER)
-        {
-            self.transform_failed_at = None;
-            self.context.troubles.is_over(&self.transform_subject());
-        }
-        if let Some(segment) = &pending.segment {
-            let lost_packets = self.line.take_lost_packets();
-            tracing::info!(
-                target: RECORDINGS,
-                channel = %segment.channel,
-                start = %segment.start,
-                duration_ms = segment.duration.as_millis(),
-                bytes = pending.size_bytes,
-                generation = %segment.generation,
-                drift_ms = pending.meta.clock_drift_ms,
-                lost_packets,
-                note = pending.meta.note,
-                "segment"
-            );
-            self.context.tally.segments.add(1);
-            self.context.tally.bytes.add(pending.size_bytes);
-            self.context.tally.lost_packets.add(lost_packets);
-            let now = self.context.now().wall;
-            self.context.board.closed(&segment.channel, segment.end(), now);
-        }
-        uploader::add(&self.context, pending);
-    }
-
-    /// What was recorded is not on disk, nor will it be.
-    fn lost(&self, start: Timestamp, end: Timestamp, cause: GapCause) {
-        let key = self.assignment.key.clone();
-        tracing::error!(channel = %key, %start, %end, %cause, "recorded pictures are lost: the disk refused them");
-        self.context.journal.note(Gap {
-            key,
-            start,
-            end: Some(end),
-            cause,
-        });
-    }
-
-    /// The connection is over, or of no use: what it gave is closed before the machine hears of it.
-    async fn broken(&mut self, failure: Failure) {
-        tracing::info!(channel = %self.assignment.key, cause = %failure.cause, error = failure.text, "not recording");
-        self.make_room_for(&failure);
-        self.hang_up().await;
-        self.inputs.push_back(Input::Failed(failure));
-    }
-
-    /// What was recorded last is worth more than what was recorded first.
-    fn make_room_for(&self, failure: &Failure) {
-        if failure.cause == GapCause::SpoolOverflow {
-            uploader::make_room(&self.context);
-        }
-    }
-
-    async fn hang_up(&mut self) {
-        self.line = Line::Down;
-        self.started = false;
-        let _closing = self.context.config.calm.urgent();
-        self.urgent = None;
-        for _ in 0..CLOSE_TRIES {
-            let mut failed = None;
-            for recorded in self.recording.finish().await {
-                failed = self.take(recorded).err().or(failed);
-            }
-            let Some(failure) = failed else { return };
-            tracing::warn!(channel = %self.assignment.key, error = failure.text, "end of a recording not closed yet");
-            self.make_room_for(&failure);
-        }
-    }
-
     async fn obey(&mut self, output: Output) {
         let key = &self.assignment.key;
         match output {
@@ -447,25 +342,6 @@ impl Driver {
     fn connect(&mut self) {
         self.set_urgency();
         self.line = Line::connect(&self.context, self.assignment.media_url.clone());
-    }
-
-    fn tell(&self, notice: &Notice) {
-        let troubles = &self.context.troubles;
-        match notice {
-            Notice::NeedsAPerson(failure) => {
-                let text = format!("{} is not recorded: {}", self.assignment.key, failure.text);
-                troubles.stands(self.subject(failure.cause), Severity::Critical, text);
-            }
-            Notice::Resolved(cause) => troubles.is_over(&self.subject(*cause)),
-        }
-    }
-
-    /// Rejected credentials are one trouble of the gateway, however many channels find out.
-    fn subject(&self, cause: GapCause) -> String {
-        match gateway_of(&self.assignment.media_url) {
-            Ok((_, gateway)) if cause == GapCause::CredentialsRejected => format!("gateway {gateway}"),
-            Ok(_) | Err(_) => format!("channel {}", self.assignment.key),
-        }
     }
 
     fn reassigned(&mut self, assignment: Assignment) {

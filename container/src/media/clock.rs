@@ -22,16 +22,16 @@ use crate::media::frame::MediaTime;
 use jiff::{SignedDuration, Timestamp};
 
 /// How fast the offset may move: twice the error of a poor crystal (±500 ppm).
-pub const SLEW_PPM: i128 = 1_000;
+const SLEW_PPM: i128 = 1_000;
 /// How fast it may move when it is [`FAR`] off: a clock set back by 10 s is forgotten in 17 minutes, and a
 /// segment's length differs from its file's by 1 % at most.
-pub const SLEW_FAST_PPM: i128 = 10_000;
+const SLEW_FAST_PPM: i128 = 10_000;
 /// More than congestion explains, less than a second of confusion.
-pub const FAR: SignedDuration = SignedDuration::from_secs(1);
+const FAR: SignedDuration = SignedDuration::from_secs(1);
 /// What no buffer on the way holds back for two whole segments.
-pub const STEP: SignedDuration = SignedDuration::from_secs(5);
+const STEP: SignedDuration = SignedDuration::from_secs(5);
 /// A media clock that leaves the wall clock by this much between two frames has jumped.
-pub const JUMP: SignedDuration = SignedDuration::from_secs(10);
+const JUMP: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is recorded may be ahead of our clock by this: an earlier recorder's was, or ours was set back and is slewed after.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_secs(10);

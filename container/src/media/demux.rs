@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 
 /// The largest box that is read: a fragment of one raw 8K picture fits.
-pub const BOX_MAX: usize = 64 * 1024 * 1024;
+const BOX_MAX: usize = 64 * 1024 * 1024;
 /// The most samples a fragment may announce: ten minutes of sound.
 const SAMPLES_MAX: usize = 65_536;
 /// `sample_is_non_sync_sample`, ISO/IEC 14496-12 section 8.8.3.1.

@@ -11,12 +11,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How much a killed process may lose, beside the frame whose end is not known yet.
-pub const FRAGMENT: Duration = Duration::from_millis(500);
+const FRAGMENT: Duration = Duration::from_millis(500);
 /// A key frame begins a fragment, so that players can start there, unless the one before is shorter than this:
 /// a stream of nothing but key frames would be all headers.
-pub const FRAGMENT_MIN: Duration = Duration::from_millis(200);
+const FRAGMENT_MIN: Duration = Duration::from_millis(200);
 /// A fragment leaves earlier when it holds so many bytes: memory, not disk, is the limit here.
-pub const FRAGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+const FRAGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The state of an open segment file. Does no I/O.
 #[derive(Debug)]

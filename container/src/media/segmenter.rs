@@ -29,15 +29,15 @@ mod lead_in;
 mod open;
 
 /// How long, in pictures, a segment that was cut waits for its last sound.
-pub const SOUND_WAIT: SignedDuration = SignedDuration::from_secs(2);
+const SOUND_WAIT: SignedDuration = SignedDuration::from_secs(2);
 /// Sound that no picture has caught up with is kept up to this many access units (20 ms to 128 ms each).
-pub const SOUND_AHEAD_MAX: usize = 512;
+const SOUND_AHEAD_MAX: usize = 512;
 /// A stream without key frames is recorded for so long ...
 pub const GOP_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// ... or so many bytes, then it is given up: none of it can be cut, and all of it would be lost with one fault.
-pub const GOP_BYTES_MAX: u64 = 512 * 1024 * 1024;
+const GOP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// A segment is cut at the next key frame when it is this large, whatever its length.
-pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Why a stream cannot be cut into segments.
 #[derive(Debug, thiserror::Error)]

@@ -38,7 +38,7 @@ pub use stills::{Still, Stills};
 use tokio::time::Instant;
 
 /// How long a child may take to put out what it holds when its input ends.
-pub const DRAIN_MAX: Duration = Duration::from_secs(5);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// A child that lived so long was healthy: the next one is started at once.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// Pauses before the second, third, ... start in a row.

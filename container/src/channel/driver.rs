@@ -210,7 +210,10 @@ impl Driver {
             Event::Recorded(recorded) => self.recorded(recorded).await,
             Event::Line(LineEvent::Connected) => self.inputs.push_back(Input::Connected),
             Event::Line(LineEvent::Item(item)) => self.received(item).await,
-            Event::Line(LineEvent::Failed(failure)) => self.broken(failure).await,
+            Event::Line(LineEvent::Failed(failure)) => {
+                let failure = self.recording.explained(failure);
+                self.broken(failure).await;
+            }
             Event::Tick if self.recording.is_behind() => {
                 // The silence is ours: the camera's frames wait. A transform that hangs is given up by itself.
                 self.recording.note_waiting();

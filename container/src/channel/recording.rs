@@ -93,8 +93,7 @@ impl Recording {
     /// Records a frame. Not to be called while a transform [is behind](Recording::is_behind).
     pub(super) async fn push(&mut self, frame: Frame) -> Result<(), Failure> {
         if frame.track == Track::Video && self.is_after_hole(frame.time) {
-            let waited = self.waited_at.is_some_and(|at| at.elapsed() <= WAITED_WITHIN);
-            let cause = if waited {
+            let cause = if self.has_waited() {
                 GapCause::TransformFailed
             } else {
                 GapCause::StreamStalled
@@ -108,6 +107,19 @@ impl Recording {
     /// Whether a transform does not keep up: frames have to wait until [`Recording::next`] says otherwise.
     pub(super) fn is_behind(&self) -> bool {
         self.pipeline.is_behind()
+    }
+
+    fn has_waited(&self) -> bool {
+        self.waited_at.is_some_and(|at| at.elapsed() <= WAITED_WITHIN)
+    }
+
+    /// Why a connection really broke: a gateway gives up who takes nothing for long.
+    pub(super) fn explained(&self, failure: Failure) -> Failure {
+        if failure.cause != GapCause::Network || !self.has_waited() {
+            return failure;
+        }
+        let text = format!("{}, after frames had to wait for a transform", failure.text);
+        Failure::new(GapCause::TransformFailed, text)
     }
 
     /// Frames have been waiting for a transform for long.

@@ -10,7 +10,7 @@
 //!   where a segment ends, by at most [`SLEW_PPM`] of its length ([`SLEW_FAST_PPM`] when it is more than
 //!   [`FAR`] off). A crystal that is 500 ppm off is followed; a minute of congestion is not.
 //! - When all frames of two whole segments say that UTC is more than [`STEP`] later than we think, our clock
-//!   was set forward: the next segment starts there. When our clock was set back, nothing may be said twice, so the
+//!   was set forward: the next segment starts there, unless frames had to wait for us meanwhile. When our clock was set back, nothing may be said twice, so the
 //!   offset slews back.
 //! - No segment starts before the end of the channel's previous one (`floor`), unless that is more than [`AHEAD_MAX`]
 //!   ahead of our clock: then ours was set back so far (or an earlier recorder's was wrong) that to wait for it, or to slew,
@@ -53,6 +53,9 @@ pub struct SessionClock {
     least_before: Option<i128>,
     /// Media time of the open segment's first frame.
     opened: i128,
+    /// Frames have waited for us since the last close, and between the last two: they arrived late without a clock being set.
+    waited: bool,
+    waited_before: bool,
     /// The newest frame seen: media time and arrival.
     newest: Option<(i128, i128)>,
     camera_ahead: Option<SignedDuration>,
@@ -94,6 +97,8 @@ impl SessionClock {
             least: None,
             least_before: None,
             opened: 0,
+            waited: false,
+            waited_before: false,
             newest: None,
             camera_ahead: None,
         }
@@ -119,6 +124,11 @@ impl SessionClock {
         let offset = arrival - media;
         self.least = Some(self.least.map_or(offset, |least| least.min(offset)));
         true
+    }
+
+    /// Frames have to wait for us, and will be seen later than they came.
+    pub fn note_waiting(&mut self) {
+        self.waited = true;
     }
 
     /// Notes a sender report (RFC 3550 section 6.4.1): what the camera believed the time to be when it was sent.
@@ -166,6 +176,7 @@ impl SessionClock {
             at_first: at_first + stepped.map_or(0, |offset| offset - learned),
         };
         self.least_before = self.least.take();
+        self.waited_before = std::mem::take(&mut self.waited);
         Span {
             captured_at: timestamp(captured_at),
             start: timestamp(whole_millis(captured_at)),
@@ -205,7 +216,8 @@ impl SessionClock {
 
     fn step_forward(&self, offset: i128) -> Option<i128> {
         let estimate = self.least?.min(self.least_before?);
-        (estimate - offset > STEP.as_nanos()).then_some(estimate)
+        let is_ours = self.waited || self.waited_before;
+        (!is_ours && estimate - offset > STEP.as_nanos()).then_some(estimate)
     }
 }
 
@@ -363,6 +375,35 @@ mod tests {
         let run = run(&still_air(vec![(45, 60_000)]), 300);
         let last = run.errors.last().unwrap();
         assert!(last.abs() < NANOS_PER_MILLI, "{last}");
+    }
+
+    #[test]
+    fn frames_that_waited_for_us_do_not_set_the_clock_forward() {
+        let mut clock = SessionClock::new(None);
+        let mut spans = Vec::new();
+        for second in 0..40 {
+            let media = MediaTime::new(second * 90_000, RATE);
+            if second % 2 == 0 && second > 0 {
+                spans.push(clock.close(media));
+            }
+            // From the tenth second on nothing is taken for ten seconds; what waited then comes at four times its speed.
+            let late = if second < 10 {
+                0
+            } else {
+                (40 - 3 * (second - 10)).max(0) / 4
+            };
+            assert!(clock.observe(media, timestamp(NOW + i128::from(second + late) * SECOND)));
+            if late > 0 {
+                clock.note_waiting();
+            }
+            if second % 2 == 0 {
+                clock.open(media);
+            }
+        }
+        for (number, span) in (0..).zip(spans) {
+            let off = span.captured_at.as_nanosecond() - NOW - number * 2 * SECOND;
+            assert!(off.abs() < SECOND / 5, "{span:?} is slewed, and no more");
+        }
     }
 
     #[test]

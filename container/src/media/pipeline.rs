@@ -165,6 +165,7 @@ impl Pipeline {
     pub async fn push(&mut self, frame: Frame) -> Result<(), PipelineError> {
         self.offer(frame).await?;
         while self.is_behind() {
+            self.note_waiting();
             self.wait().await?;
         }
         self.work.carry_on().await
@@ -185,12 +186,19 @@ impl Pipeline {
         self.session.as_ref().is_some_and(Session::is_behind)
     }
 
+    fn note_waiting(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.clock.note_waiting();
+        }
+    }
+
     /// What happens until no transform is behind any more; `None` then. Cancel-safe.
     ///
     /// # Errors
     /// [`PipelineError`], as for [`Pipeline::push`].
     pub async fn catch_up(&mut self) -> Result<Option<Event>, PipelineError> {
         while self.is_behind() {
+            self.note_waiting();
             self.work.carry_on().await?;
             if let Some(event) = self.work.event() {
                 return Ok(Some(event));

@@ -246,13 +246,15 @@ async fn a_channel_whose_ffmpeg_hangs_goes_on_and_says_what_it_lost() {
     let spans = coverage(&segments, &gaps, first, last);
     assert!(
         spans.iter().all(|span| span.state != State::Unexplained),
-        "{spans:?}"
+        "{spans:?} with {gaps:?} and {segments:?}"
     );
     let within = gaps.iter().filter(|gap| gap.start >= first && gap.start < last);
     let causes: Vec<GapCause> = within.map(|gap| gap.cause).collect();
     assert!(
-        causes.iter().all(|cause| *cause == GapCause::TransformFailed),
-        "{causes:?}"
+        causes
+            .iter()
+            .all(|cause| !matches!(cause, GapCause::StreamStalled | GapCause::Network)),
+        "neither camera nor network is to blame: {causes:?}"
     );
 }
 

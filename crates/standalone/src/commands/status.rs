@@ -7,7 +7,7 @@ use crate::tables::open;
 use crate::{show, silence, spool};
 use anyhow::{Context, ensure};
 use domain::GapCause;
-use domain::coverage::{Span, State, coverage};
+use domain::coverage::{JOIN, Span, State, coverage};
 use domain::ports::{Archive, GapsTable};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -118,8 +118,12 @@ async fn lost_today(
         let (from, to) = (first.max(midnight), last.min(now));
         let segments = archive.list_segments(&channel.key, from, to).await?;
         let spans = coverage(&segments, &gaps, from, to);
-        let losses = spans.iter().filter(|span| is_loss(span.state));
-        let gone: SignedDuration = losses.map(Span::duration).sum();
+        let losses = spans
+            .iter()
+            .filter(|span| is_loss(span.state))
+            .map(Span::duration);
+        // What is shorter is the rounding of a segment's name to milliseconds.
+        let gone: SignedDuration = losses.filter(|loss| *loss > JOIN).sum();
         if gone > SignedDuration::ZERO {
             lost.insert(channel.key.to_string(), gone.as_secs_f64());
         }

@@ -6,7 +6,7 @@ use domain::fakes::rows;
 use domain::ports::{ChannelsTable, ControlTable, EpisodesTable, GapsTable, Put, TasksTable};
 use domain::task::Heartbeat;
 use domain::{ChannelKey, Gap, GapCause, Generation, SegmentKey, TaskArn};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 use local::Sqlite;
 use serde_json::Value;
 use simulator::scenario::{ChannelSpec, DeviceSpec};
@@ -56,7 +56,9 @@ async fn no_known_channel_is_no_good_news() {
 async fn a_hole_that_was_filled_was_not_lost() {
     let shelf = Shelf::new().await;
     record(&shelf.tables, ago(1)).await;
-    let (start, end) = (ago(600), ago(540));
+    // Names of segments have milliseconds, gaps are to the nanosecond.
+    let start = ago(600).round(Unit::Second).unwrap();
+    let end = start + SignedDuration::new(60, 999_999);
     let gap = Gap {
         key: key(),
         start,

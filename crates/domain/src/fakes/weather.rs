@@ -1,7 +1,8 @@
 use crate::ports::PortError;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// A small seeded generator (xorshift64*); for tests, not for secrets.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ struct Sky {
     random: Random,
     trouble_percent: u64,
     calls: u64,
+    holds: bool,
+    held: Vec<Waker>,
 }
 
 impl Weather {
@@ -50,12 +53,21 @@ impl Weather {
             random: Random::new(seed),
             trouble_percent: 0,
             calls: 0,
+            holds: false,
+            held: Vec::new(),
         })))
     }
 
     /// From now on so many of a hundred calls fail: half of these before the deed, half after it.
     pub fn set_trouble(&self, percent: u64) {
         self.sky().trouble_percent = percent;
+    }
+
+    /// From now on no call begins to do anything, let alone answers; `false` lets them all go on.
+    pub fn hold(&self, holds: bool) {
+        let mut sky = self.sky();
+        sky.holds = holds;
+        sky.held.drain(..).for_each(Waker::wake);
     }
 
     /// Calls so far.
@@ -80,6 +92,7 @@ impl Weather {
     pub(super) async fn call<R>(&self, doing: &str, act: impl FnOnce() -> R) -> Result<R, PortError> {
         self.sky().calls += 1;
         yield_once().await;
+        poll_fn(|context| self.let_go(context)).await;
         if !self.mishap() {
             let answer = act();
             yield_once().await;
@@ -90,6 +103,15 @@ impl Weather {
         }
         act();
         Err(PortError::unknown(doing, "the weather"))
+    }
+
+    fn let_go(&self, context: &Context<'_>) -> Poll<()> {
+        let mut sky = self.sky();
+        if !sky.holds {
+            return Poll::Ready(());
+        }
+        sky.held.push(context.waker().clone());
+        Poll::Pending
     }
 
     fn sky(&self) -> MutexGuard<'_, Sky> {

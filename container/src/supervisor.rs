@@ -1,37 +1,38 @@
 //! The pull: what is assigned to this task is recorded, and nothing else.
 //!
-//! Observe (the rows of this task), plan ([`plan::plan`]), apply (start, tell, stop channels). A table that does
+//! Observe (the rows of this task), plan ([`domain::recorder::Roster`]), apply (start, tell, stop channels). A table that does
 //! not answer changes nothing: channels go on with what they last knew. A channel is stopped only when its own row
-//! says so too.
+//! says so too. Nor does it hold up an end that is due.
 
-mod plan;
+mod farewell;
 
-use crate::board::Which;
 use crate::calm::Urgent;
 use crate::channel::driver::{self, Command, Ended};
 use crate::channel::hole::first_hole;
 use crate::context::Context;
 use crate::estates::OnDisk;
 use crate::media::clock::believed;
-use crate::word::Cleared;
 use domain::ports::{GapsTable, PortError, TasksTable};
-use domain::succession::{Standing, Succession, standing};
-use domain::{Assignment, AssignmentRow, ChannelKey, Gap, GapCause, Generation};
-use futures::StreamExt;
+use domain::recorder::{Action, Cleared, End, Roster, Verdict};
+use domain::succession::Succession;
+use domain::{Assignment, AssignmentRow, ChannelKey, Gap, Generation};
+use farewell::bid_farewell;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use plan::{Action, Running, plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// The longest wait for the table's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Channels whose rows are read, or which say their last word, at once.
+const READS_MAX: usize = 20;
 /// How often a channel's open gap rows are looked for again: rows that a stopping recorder wrote late, or that
 /// an unreachable table kept back.
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
@@ -54,12 +55,10 @@ pub(crate) async fn supervise<T: TasksTable + GapsTable>(
         context,
         table,
         on_disk,
-        running: BTreeMap::new(),
+        roster: Roster::new(context.config.task.clone(), context.now().tick),
         channels: BTreeMap::new(),
         tasks: JoinSet::new(),
         looks: FuturesUnordered::new(),
-        assigned_at: Instant::now(),
-        leaves_by: None,
     };
     supervisor.pull().await;
     drop(starting);
@@ -72,14 +71,10 @@ struct Supervisor<'a, T> {
     context: &'a Arc<Context>,
     table: &'a T,
     on_disk: OnDisk,
-    running: BTreeMap<ChannelKey, Running>,
+    roster: Roster,
     channels: BTreeMap<ChannelKey, Channel>,
     tasks: JoinSet<Ended>,
     looks: FuturesUnordered<BoxFuture<'a, Look>>,
-    /// When something was last assigned to this task.
-    assigned_at: Instant,
-    /// When this recorder, which was told to leave, waits for successors no more.
-    leaves_by: Option<Instant>,
 }
 
 /// The ways to reach a running channel.
@@ -110,12 +105,14 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
             tokio::select! {
                 biased;
                 () = context.hurry.cancelled() => return,
-                () = context.config.notice.cancelled(), if self.leaves_by.is_none() => self.prepare_to_leave(),
+                () = context.config.notice.cancelled(), if self.roster.leaves_by().is_none() => {
+                    self.leave(Some(context.config.hand_over_within));
+                }
                 _ = pulls.tick() => {
                     self.heed_the_word();
                     self.pull().await;
                 }
-                _ = looks.tick(), if self.leaves_by.is_some() || self.hands_over() => self.look_for_successors().await,
+                _ = looks.tick(), if self.hands_over() => self.look_for_successors().await,
                 fenced = context.board.fenced() => self.doubt(fenced).await,
                 Some(ended) = self.tasks.join_next_with_id() => {
                     if self.ended(ended).await {
@@ -124,69 +121,82 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
                 }
                 Some(look) = self.looks.next() => self.looked(look),
             }
-            if self.may_leave() {
-                self.context.hurry.cancel();
-                return;
+            let Some(end) = self.roster.end(context.config.orphan_grace, context.now().tick) else {
+                continue;
+            };
+            if end == End::Orphaned {
+                tracing::warn!(task = %context.config.task, "nothing was assigned for long: ending");
             }
-            if self.is_orphan() {
-                tracing::warn!(task = %self.context.config.task, "nothing was assigned for long: ending");
-                self.context.hurry.cancel();
-            }
+            context.hurry.cancel();
+            return;
         }
     }
 
-    /// This recorder is to end: what it records is recorded on for a while, so that successors can take it over.
-    fn prepare_to_leave(&mut self) {
-        let within = self.context.config.hand_over_within;
-        tracing::info!(
-            ?within,
-            channels = self.channels.len(),
-            "told to leave: handing over"
-        );
-        self.leaves_by = Some(Instant::now() + within);
-        let ended = within.saturating_add(self.context.config.stop_deadline);
+    /// This recorder is to end: what it records is recorded on, so that successors can take it over; for so long at most.
+    fn leave(&mut self, within: Option<Duration>) {
+        tracing::info!(?within, channels = self.channels.len(), "leaving: handing over");
+        let (config, now) = (&self.context.config, self.context.now());
+        self.roster
+            .leave(within.map(|within| now.tick.saturating_add(within)));
+        let ended = config.hand_over_within.saturating_add(config.stop_deadline);
         let ended = SignedDuration::try_from(ended).unwrap_or(SignedDuration::MAX);
-        let now = Timestamp::now();
         self.context
             .board
-            .leave_at(now.saturating_add(ended).unwrap_or(now));
-    }
-
-    fn may_leave(&self) -> bool {
-        self.leaves_by
-            .is_some_and(|by| self.tasks.is_empty() || Instant::now() >= by)
+            .leave_at(now.wall.saturating_add(ended).unwrap_or(now.wall));
     }
 
     fn hands_over(&self) -> bool {
-        self.running
-            .values()
-            .any(|running| running.succeeded && !running.stopping)
+        self.roster.is_leaving() || self.roster.looked_after().next().is_some()
     }
 
     /// Reads the rows of channels that have successors, and when leaving, of all.
     async fn look_for_successors(&mut self) {
-        let all = self.leaves_by.is_some();
-        let looked_after = self
-            .running
-            .iter()
-            .filter(|(_, running)| !running.stopping && (all || running.succeeded));
-        let looked_after = looked_after.map(|(key, running)| (key.clone(), running.assignment.generation));
+        let looked_after = self.roster.looked_after();
+        let looked_after = looked_after.map(|(key, generation)| (key.clone(), generation));
         self.doubt(looked_after.collect()).await;
     }
 
-    /// Channels that may be somebody else's by now.
+    /// Asks the rows of channels that may be somebody else's by now, unless there is no time for answers any more.
     async fn doubt(&mut self, channels: Vec<(ChannelKey, Generation)>) {
-        for (key, generation) in channels {
-            self.stop_if_lost(&key, generation).await;
+        let (context, table) = (self.context, self.table);
+        let leaves_by = self.roster.leaves_by();
+        let ask = async |(key, generation): (ChannelKey, Generation)| {
+            let row = within("reading an assignment", table.assignment(&key)).await;
+            (key, generation, row)
+        };
+        let mut answers = stream::iter(channels).map(ask).buffer_unordered(READS_MAX);
+        loop {
+            let answer = tokio::select! {
+                biased;
+                () = interrupted(context, leaves_by) => return,
+                answer = answers.next() => answer,
+            };
+            match answer {
+                Some((key, generation, Ok(row))) => self.heed(&key, generation, row.as_ref()),
+                Some((key, _, Err(error))) => {
+                    tracing::warn!(channel = %key, error = error.chain(), "assignment not read; recording goes on");
+                }
+                None => return,
+            }
         }
     }
 
-    fn is_orphan(&self) -> bool {
-        self.tasks.is_empty() && self.assigned_at.elapsed() >= self.context.config.orphan_grace
+    fn heed(&mut self, key: &ChannelKey, generation: Generation, row: Option<&AssignmentRow>) {
+        match self.roster.judge(key, generation, row) {
+            Verdict::GoOn => {}
+            Verdict::HandOver { succession, begins } => {
+                if begins {
+                    tracing::info!(channel = %key, %generation, until = %succession.until, "channel moves: recording on until its successor does");
+                    self.context.board.leave(key);
+                }
+                self.hand_over(key, succession);
+            }
+            Verdict::Stop => self.stop(key, generation),
+        }
     }
 
     /// A rejection of the password is over.
-    fn heed_the_word(&self) {
+    fn heed_the_word(&mut self) {
         match self.context.word.take_cleared() {
             None => {}
             Some(Cleared::Retry) => {
@@ -196,43 +206,40 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
                     let _ = channel.commands.try_send(Command::Retry);
                 }
             }
-            Some(Cleared::End) => {
-                tracing::warn!(
-                    "the gateway takes another password than ours: ending, a successor will have it"
-                );
-                self.context.hurry.cancel();
+            // Nobody is about to kill this recorder: it has what it records for as long as no successor does.
+            Some(Cleared::Leave) => {
+                tracing::warn!("the gateway takes another password than ours: a successor will have it");
+                self.leave(None);
             }
         }
     }
 
     async fn pull(&mut self) {
-        let call = self.table.assignments_of(&self.context.config.task);
+        let (context, leaves_by) = (self.context, self.roster.leaves_by());
+        let call = self.table.assignments_of(&context.config.task);
         let answer = tokio::select! {
             biased;
-            () = self.context.hurry.cancelled() => return,
+            () = interrupted(context, leaves_by) => return,
             answer = within("reading the assignments", call) => answer,
         };
+        let tick = context.now().tick;
         let rows = match answer {
             Ok(rows) => rows,
             Err(error) => {
-                // Not knowing is no reason to end either.
-                self.assigned_at = Instant::now();
+                self.roster.not_pulled(tick);
                 tracing::warn!(error = error.chain(), "assignments not read; recording goes on");
                 return;
             }
         };
-        if !rows.is_empty() {
-            self.assigned_at = Instant::now();
-        }
-        for action in plan(&self.running, &rows) {
+        let mut doubted = Vec::new();
+        for action in self.roster.pulled(&rows, tick) {
             match action {
-                // Whoever leaves begins nothing.
-                Action::Start(_) if self.leaves_by.is_some() => {}
                 Action::Start(row) => self.start(row),
-                Action::Tell(assignment) => self.tell(assignment).await,
-                Action::Stop(key, generation) => self.stop_if_lost(&key, generation).await,
+                Action::Tell(assignment) => self.tell(assignment),
+                Action::Doubt(key, generation) => doubted.push((key, generation)),
             }
         }
+        self.doubt(doubted).await;
     }
 
     fn start(&mut self, mut row: AssignmentRow) {
@@ -244,11 +251,7 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         let last_segment_at = believed(row.heartbeat.last_segment_at, now);
         row.heartbeat.last_segment_at = last_segment_at;
         self.context.board.enter(&key, generation, last_segment_at);
-        let running = Running {
-            assignment: row.assignment.clone(),
-            succeeded: false,
-            stopping: false,
-        };
+        self.roster.started(row.assignment.clone());
         let on_disk = believed(self.on_disk.get(&key).copied(), now);
         let (since, _) = first_hole(&row.assignment, &row.heartbeat, on_disk);
         let context = Arc::clone(self.context);
@@ -257,15 +260,11 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         let look = look_after(Duration::ZERO, self.table, key.clone(), task, since);
         self.looks.push(Box::pin(look));
         let channel = Channel { commands, stop, task };
-        self.running.insert(key.clone(), running);
         self.channels.insert(key, channel);
     }
 
-    async fn tell(&mut self, assignment: Assignment) {
-        let (Some(running), Some(channel)) = (
-            self.running.get_mut(&assignment.key),
-            self.channels.get(&assignment.key),
-        ) else {
+    fn tell(&mut self, assignment: Assignment) {
+        let Some(channel) = self.channels.get(&assignment.key) else {
             return;
         };
         // A channel that is about to end takes no commands; its end is handled where it is joined.
@@ -273,46 +272,19 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
             .commands
             .try_send(Command::Assignment(Box::new(assignment.clone())));
         if told.is_ok() {
-            running.assignment = assignment;
+            self.roster.told(assignment);
         }
     }
 
-    /// A list may miss a row for a moment (an index lags, one of its replicas more than another); the row itself tells.
-    async fn stop_if_lost(&mut self, key: &ChannelKey, generation: Generation) {
-        let call = self.table.assignment(key);
-        let row = match within("reading an assignment", call).await {
-            Ok(row) => row,
-            Err(error) => {
-                tracing::warn!(channel = %key, error = error.chain(), "assignment not read; recording goes on");
-                return;
-            }
-        };
-        match standing(row.as_ref(), &self.context.config.task, generation) {
-            // The list lags, or there is no successor yet.
-            Standing::Ours => {}
-            Standing::Succeeded(succession) => self.hand_over(key, generation, succession),
-            Standing::Lost => self.stop(key, generation),
+    fn hand_over(&self, key: &ChannelKey, succession: Succession) {
+        if let Some(channel) = self.channels.get(key) {
+            // A full inbox belongs to a channel that is busy ending; else the next look tells it again.
+            let _ = channel.commands.try_send(Command::Succeeded(succession));
         }
     }
 
-    fn hand_over(&mut self, key: &ChannelKey, generation: Generation, succession: Succession) {
-        let (Some(running), Some(channel)) = (self.running.get_mut(key), self.channels.get(key)) else {
-            return;
-        };
-        if !running.succeeded {
-            tracing::info!(channel = %key, %generation, until = %succession.until, "channel moves: recording on until its successor does");
-            running.succeeded = true;
-            self.context.board.leave(key);
-        }
-        // A full inbox belongs to a channel that is busy ending; else the next look tells it again.
-        let _ = channel.commands.try_send(Command::Succeeded(succession));
-    }
-
-    fn stop(&mut self, key: &ChannelKey, generation: Generation) {
+    fn stop(&self, key: &ChannelKey, generation: Generation) {
         tracing::info!(channel = %key, %generation, "channel is no longer ours: stopping");
-        if let Some(running) = self.running.get_mut(key) {
-            running.stopping = true;
-        }
         if let Some(channel) = self.channels.get(key) {
             channel.stop.cancel();
         }
@@ -345,14 +317,16 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
     async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) -> bool {
         match ended {
             Ok((_, ended)) => {
-                self.last_heartbeat(&ended.key).await;
-                self.forget(&ended.key);
-                self.leave_row(ended).await;
+                let key = ended.key.clone();
+                if let Some(recorded_to) = ended.coverage.recorded_to() {
+                    self.on_disk.insert(key.clone(), recorded_to);
+                }
+                bid_farewell(self.context, self.table, ended).await;
+                self.forget(&key);
                 true
             }
             Err(error) => {
-                // A bug in one channel must not end the others; it starts again at the next pull.
-                tracing::error!(%error, "channel ended by a fault of this program");
+                tell_fault(&error);
                 let id = error.id();
                 let key = self.channels.iter().find(|(_, channel)| channel.task == id);
                 if let Some(key) = key.map(|(key, _)| key.clone()) {
@@ -363,50 +337,45 @@ impl<T: TasksTable + GapsTable> Supervisor<'_, T> {
         }
     }
 
-    /// Says how far the recording reaches; a row that is somebody else's by now stays as it is.
-    async fn last_heartbeat(&mut self, key: &ChannelKey) {
-        let (board, task) = (&self.context.board, &self.context.config.task);
-        if let Err(error) = board
-            .beat(self.table, task, Which::Only(key), Timestamp::now())
-            .await
-        {
-            tracing::warn!(channel = %key, error = error.chain(), "last heartbeat not written");
-        }
-    }
-
     fn forget(&mut self, key: &ChannelKey) {
         self.context.board.leave(key);
-        self.running.remove(key);
+        self.roster.ended(key);
         self.channels.remove(key);
-    }
-
-    /// Leaves the row that says why recording ends, unless somebody else records on.
-    async fn leave_row(&mut self, mut ended: Ended) {
-        if let Some(recorded_to) = ended.coverage.recorded_to() {
-            self.on_disk.insert(ended.key.clone(), recorded_to);
-        }
-        let call = self.table.assignment(&ended.key);
-        let cause = match within("reading an assignment", call).await {
-            Ok(None) => GapCause::NotWanted,
-            Ok(Some(row)) if row.assignment.generation != ended.generation && ended.gave_up => {
-                GapCause::RecorderMoved
-            }
-            Ok(Some(row)) if row.assignment.generation != ended.generation => return,
-            Ok(Some(_)) | Err(_) if self.context.hurry.is_cancelled() => GapCause::RecorderRestarted,
-            Ok(Some(_)) | Err(_) => return,
-        };
-        if let Some(gap) = ended.coverage.ends(cause) {
-            self.context.journal.note(gap);
-        }
     }
 
     async fn drain(&mut self) {
         for channel in self.channels.values() {
             channel.stop.cancel();
         }
-        while let Some(ended) = self.tasks.join_next_with_id().await {
-            self.ended(ended).await;
+        let (context, table) = (self.context, self.table);
+        let tasks = std::mem::take(&mut self.tasks);
+        let ends = stream::unfold(tasks, async |mut tasks| {
+            Some((tasks.join_next_with_id().await?, tasks))
+        });
+        let farewells = ends.for_each_concurrent(READS_MAX, async |ended| match ended {
+            Ok((_, ended)) => bid_farewell(context, table, ended).await,
+            Err(error) => tell_fault(&error),
+        });
+        farewells.await;
+    }
+}
+
+/// A bug in one channel must not end the others; it starts again at the next pull.
+fn tell_fault(error: &JoinError) {
+    tracing::error!(%error, "channel ended by a fault of this program");
+}
+
+/// Waits until no answer is worth waiting for: this recorder must end, or is told that it will have to.
+async fn interrupted(context: &Context, leaves_by: Option<Duration>) {
+    let due = async {
+        match leaves_by {
+            None => context.config.notice.cancelled().await,
+            Some(by) => sleep_until(context.began + by).await,
         }
+    };
+    tokio::select! {
+        () = context.hurry.cancelled() => {}
+        () = due => {}
     }
 }
 

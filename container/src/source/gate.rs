@@ -1,28 +1,14 @@
 //! One door to the gateway's credentials: a wrong password must not be tried once per channel, because the
 //! gateway locks the account after a few tries.
 //!
-//! While it is not known whether the credentials are good, one attempt at a time is let through; the first
-//! success opens the door for all. Two channels rejected in a row close it: one alone may be its own trouble.
+//! What an attempt teaches is decided in [`domain::recorder::Trust`]; here attempts wait for their turn.
 
 use crate::channel::machine::Failure;
 use domain::GapCause;
+use domain::recorder::Trust;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as AsyncMutex;
-
-/// What is known of the credentials at one gateway.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Trust {
-    /// Nothing: they were not tried, or the gateway has been away since.
-    #[default]
-    Unproven,
-    /// A stream was described with them.
-    Proven,
-    /// One channel was rejected, and none accepted since.
-    Doubted,
-    /// Rejected; nobody tries until somebody changes something.
-    Rejected,
-}
 
 /// The door, per gateway (`host:port`).
 #[derive(Debug, Default)]
@@ -51,17 +37,15 @@ impl Gate {
                 result
             }
         };
-        *trust = learn(*trust, result.as_ref().err().map(|failure| failure.cause));
+        *trust = trust.learn(result.as_ref().err().map(|failure| failure.cause));
         result
     }
 
     /// Somebody changed something: rejected credentials may be tried again, once.
     pub(crate) fn reopen(&self, gateway: &str) {
         // A door that is held has an attempt in it, so it is not closed.
-        if let Ok(mut trust) = self.door(gateway).try_lock()
-            && *trust == Trust::Rejected
-        {
-            *trust = Trust::Unproven;
+        if let Ok(mut trust) = self.door(gateway).try_lock() {
+            *trust = trust.reopened();
         }
     }
 
@@ -78,16 +62,6 @@ impl Gate {
     fn door(&self, gateway: &str) -> Arc<AsyncMutex<Trust>> {
         let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(doors.entry(gateway.to_owned()).or_default())
-    }
-}
-
-fn learn(trust: Trust, failure: Option<GapCause>) -> Trust {
-    match (trust, failure) {
-        (_, None) => Trust::Proven,
-        (Trust::Unproven | Trust::Proven, Some(GapCause::CredentialsRejected)) => Trust::Doubted,
-        (Trust::Doubted | Trust::Rejected, Some(GapCause::CredentialsRejected)) => Trust::Rejected,
-        (Trust::Proven, Some(GapCause::GatewayDown)) => Trust::Unproven,
-        (known, Some(_)) => known,
     }
 }
 

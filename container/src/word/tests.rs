@@ -183,7 +183,7 @@ async fn after_the_poll_logs_in_the_held_back_try_and_the_refused_end() {
         let ours = credentials::rejected(&tables).await.unwrap().unwrap();
         credentials::accept(&tables, &ours).await.unwrap();
         time_for_a_look().await;
-        assert_eq!(word.take_cleared(), Some(Cleared::End));
+        assert_eq!(word.take_cleared(), Some(Cleared::Leave));
     })
     .await;
 }

@@ -3,7 +3,10 @@
 use crate::footage::{Footage, footage};
 use domain::fakes::{FakeAlerts, FakeTables, Weather, rows};
 use domain::ports::{Archive, GapsTable, Put, TasksTable};
-use domain::{Assignment, ChannelKey, Gap, Generation, RecordingSettings, SegmentKey, TaskArn};
+use domain::{
+    Assignment, ChannelKey, FirstPicture, Gap, Generation, Heartbeat, PictureMark, RecordingSettings,
+    SegmentKey, TaskArn,
+};
 use jiff::Timestamp;
 use local::Folder;
 use recorder::calm::Calm;
@@ -109,6 +112,26 @@ impl Bed {
         let expected = stored.map(|row| row.assignment.generation);
         let put = self.tables.put_assignment(assignment, expected).await.unwrap();
         assert_eq!(put, Put::Written);
+    }
+
+    /// Gives a channel to another recorder, which begins with a picture at once.
+    pub(crate) async fn succeed(&self, n: u32, generation: u64) -> Heartbeat {
+        let another = TaskArn::new("another");
+        let moved = Assignment {
+            task: Some(another.clone()),
+            ..self.assignment(n, generation)
+        };
+        self.assign(&moved).await;
+        let (at, mark) = (Timestamp::now(), PictureMark(1));
+        let theirs = Heartbeat {
+            heartbeat_at: Some(at),
+            first_picture: Some(FirstPicture { at, mark }),
+            ..Heartbeat::default()
+        };
+        let (key, generation) = (&moved.key, moved.generation);
+        let beat = self.tables.heartbeat(key, &another, generation, &theirs);
+        assert_eq!(beat.await.unwrap(), Put::Written);
+        theirs
     }
 
     pub(crate) fn config(&self) -> Config {

@@ -169,19 +169,57 @@ async fn what_another_recorder_found_out_is_not_tried_until_a_poll_could_log_in(
     running.stops().await;
 }
 
+/// Waits until the recorder has told the others that it was refused, then a poll logs in.
+async fn another_password_is_right(bed: &Bed) {
+    let said = async || credentials::rejected(&bed.tables).await.unwrap();
+    eventually("the others are told", async || said().await.is_some()).await;
+    credentials::accept(&bed.tables, &said().await.unwrap())
+        .await
+        .unwrap();
+}
+
+async fn leaves(bed: &Bed, n: u32) {
+    let says_so = async || {
+        let row = bed.tables.assignment(&channel(n)).await.unwrap().unwrap();
+        row.heartbeat.ends_at.is_some()
+    };
+    eventually("the recorder says that it leaves", says_so).await;
+}
+
 #[tokio::test]
-async fn a_recorder_that_was_refused_ends_when_another_password_is_right() {
+async fn a_recorder_that_was_refused_leaves_when_another_password_is_right() {
     let gateway = Rejecting::start().await;
     let bed = Bed::with(&[]).await;
     let mut assignment = bed.assignment(1, 1);
     assignment.media_url = format!("rtsp://{}/dac", gateway.addr);
     bed.assign(&assignment).await;
     let running = bed.run().await;
-    let said = async || credentials::rejected(&bed.tables).await.unwrap();
-    eventually("the others are told", async || said().await.is_some()).await;
-    credentials::accept(&bed.tables, &said().await.unwrap())
-        .await
-        .unwrap();
+    another_password_is_right(&bed).await;
+    leaves(&bed, 1).await;
+    bed.succeed(1, 2).await;
     running.ends().await;
     assert_eq!(gateway.tries(), 1);
+}
+
+#[tokio::test]
+async fn one_refused_channel_ends_no_other_before_that_has_a_successor() {
+    let gateway = Rejecting::start().await;
+    let bed = Bed::with(&[StreamSpec::default()]).await;
+    bed.assign(&bed.assignment(1, 1)).await;
+    let mut config = bed.config();
+    config.hand_over_within = Duration::ZERO;
+    let running = bed.run_with(config, bed.archive().await);
+    bed.records(1).await;
+    let mut refused = bed.assignment(2, 1);
+    refused.media_url = format!("rtsp://{}/dac", gateway.addr);
+    bed.assign(&refused).await;
+    another_password_is_right(&bed).await;
+    leaves(&bed, 1).await;
+    bed.succeed(2, 2).await;
+    let before = bed.segments(1).await.len();
+    let goes_on = async || bed.segments(1).await.len() >= before + 2;
+    eventually("the other channel is recorded on", goes_on).await;
+    bed.succeed(1, 2).await;
+    running.ends().await;
+    bed.footage(1, &StreamSpec::default()).await.is_whole();
 }

@@ -4,8 +4,8 @@ use crate::bed::{Bed, channel, eventually, target};
 use domain::fakes::FakeTables;
 use domain::ports::{Put, TasksTable};
 use domain::settings::RecordingSettings;
-use domain::{FirstPicture, GapCause, Generation, Heartbeat, PictureMark, TaskArn};
-use jiff::Timestamp;
+use domain::{GapCause, Generation};
+use jiff::{SignedDuration, Timestamp};
 use simulator::rtsp::StreamSpec;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -121,21 +121,7 @@ async fn a_channel_that_moved_to_another_recorder_is_let_go_without_a_word() {
     let running = bed.run().await;
     bed.records(1).await;
     let rows = bed.gaps(1).await;
-    let mut moved = bed.assignment(1, 2);
-    let another = TaskArn::new("another");
-    moved.task = Some(another.clone());
-    bed.assign(&moved).await;
-    let (at, mark) = (Timestamp::now(), PictureMark(1));
-    let theirs = Heartbeat {
-        heartbeat_at: Some(at),
-        first_picture: Some(FirstPicture { at, mark }),
-        ..Heartbeat::default()
-    };
-    let put = bed
-        .tables
-        .heartbeat(&channel(1), &another, Generation(2), &theirs)
-        .await;
-    assert_eq!(put.unwrap(), Put::Written);
+    let theirs = bed.succeed(1, 2).await;
     eventually("the stream is let go", async || {
         bed.catalog.sessions(&target(1)) == 0
     })
@@ -201,4 +187,37 @@ async fn tables_that_do_not_answer_stop_nothing() {
     bed.tables_weather.set_trouble(0);
     running.stops().await;
     bed.footage(1, &StreamSpec::default()).await.is_whole();
+}
+
+/// ECS kills a recorder 120 s after it told it to end, whether the table answers or not.
+#[tokio::test]
+async fn a_table_that_never_answers_holds_up_no_end() {
+    const CHANNELS: u32 = 4;
+    let bed = Bed::with(&vec![StreamSpec::default(); CHANNELS as usize]).await;
+    for n in 1..=CHANNELS {
+        bed.assign(&bed.assignment(n, 1)).await;
+    }
+    let mut config = bed.config();
+    config.hand_over_within = Duration::from_secs(1);
+    config.stop_deadline = Duration::from_secs(15);
+    let (notice, within) = (config.notice.clone(), config.hand_over_within);
+    let running = bed.run_with(config, bed.archive().await);
+    for n in 1..=CHANNELS {
+        bed.records(n).await;
+    }
+    bed.tables_weather.hold(true);
+    sleep(Duration::from_secs(1)).await;
+    let told_at = Timestamp::now();
+    notice.cancel();
+    let summary = running.ends().await;
+    assert_eq!(summary.left, 0, "{summary:?}");
+    // One answer that never came is waited for, perhaps; not one after the other.
+    let ends_by = told_at + within + SignedDuration::from_secs(10);
+    for n in 1..=CHANNELS {
+        let recorded_to = bed.segments(n).await.last().unwrap().end();
+        assert!(
+            (told_at..ends_by).contains(&recorded_to),
+            "told at {told_at}, recorded until {recorded_to}"
+        );
+    }
 }

@@ -32,6 +32,7 @@ pub mod ladder;
 mod memory;
 pub mod poll;
 pub mod ports;
+pub mod recorder;
 pub mod recover;
 pub mod segment;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! What to do about one pull: a pure comparison of what runs and what is assigned.
 
-use domain::{Assignment, AssignmentRow, ChannelKey, Generation};
+use crate::id::{ChannelKey, Generation};
+use crate::task::{Assignment, AssignmentRow};
 use std::collections::BTreeMap;
 
 /// A channel that runs, as far as the plan needs it.
@@ -16,16 +17,17 @@ pub(super) struct Running {
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Action {
+pub enum Action {
     /// Record a channel.
     Start(AssignmentRow),
     /// Tell a channel what changed; the others are not touched.
     Tell(Assignment),
-    /// Drain a channel that is not ours any more, or ours in another generation (it starts again when drained).
-    Stop(ChannelKey, Generation),
+    /// Ask the channel's own row: by the list it is not ours any more, or ours in another generation (it starts again when
+    /// drained). See [`super::Roster::judge`].
+    Doubt(ChannelKey, Generation),
 }
 
-/// Compares; the order is that of the keys, stops first.
+/// Compares; the order is that of the keys, doubts first.
 pub(super) fn plan(running: &BTreeMap<ChannelKey, Running>, rows: &[AssignmentRow]) -> Vec<Action> {
     let assigned: BTreeMap<&ChannelKey, &AssignmentRow> =
         rows.iter().map(|row| (&row.assignment.key, row)).collect();
@@ -34,10 +36,10 @@ pub(super) fn plan(running: &BTreeMap<ChannelKey, Running>, rows: &[AssignmentRo
             .get(key)
             .is_some_and(|row| row.assignment.generation == generation)
     };
-    let stops = running
+    let doubts = running
         .iter()
         .filter(|(key, channel)| !channel.stopping && !ours(key, channel.assignment.generation))
-        .map(|(key, channel)| Action::Stop(key.clone(), channel.assignment.generation));
+        .map(|(key, channel)| Action::Doubt(key.clone(), channel.assignment.generation));
     let others = assigned.iter().filter_map(|(key, row)| match running.get(*key) {
         None => Some(Action::Start((*row).clone())),
         Some(channel) if channel.stopping => None,
@@ -45,14 +47,15 @@ pub(super) fn plan(running: &BTreeMap<ChannelKey, Running>, rows: &[AssignmentRo
         Some(channel) if channel.assignment == row.assignment => None,
         Some(_) => Some(Action::Tell(row.assignment.clone())),
     });
-    stops.chain(others).collect()
+    doubts.chain(others).collect()
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use domain::Heartbeat;
-    use domain::fakes::rows;
+    use crate::fakes::rows;
+    use crate::task::Heartbeat;
     use proptest::prelude::*;
 
     fn row(channel: u8, generation: u64, url: u8) -> AssignmentRow {
@@ -78,7 +81,7 @@ mod tests {
         })
     }
 
-    /// Applies a plan as the supervisor does; a drained channel is gone.
+    /// Applies a plan as a recorder does whose lists do not lag; a drained channel is gone.
     fn apply(running: &mut BTreeMap<ChannelKey, Running>, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -94,7 +97,7 @@ mod tests {
                     );
                 }
                 Action::Tell(told) => running.get_mut(&told.key).unwrap().assignment = told.clone(),
-                Action::Stop(key, _) => running.get_mut(&key).unwrap().stopping = true,
+                Action::Doubt(key, _) => running.get_mut(&key).unwrap().stopping = true,
             }
         }
     }
@@ -123,7 +126,7 @@ mod tests {
                 let key = match &action {
                     Action::Start(row) => &row.assignment.key,
                     Action::Tell(assignment) => &assignment.key,
-                    Action::Stop(key, _) => key,
+                    Action::Doubt(key, _) => key,
                 };
                 let find = |rows: &[AssignmentRow]| rows.iter().find(|row| row.assignment.key == *key).cloned();
                 prop_assert_ne!(find(&rows), find(&other));

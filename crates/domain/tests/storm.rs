@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod storm {
+    pub(crate) mod door;
     pub(crate) mod drive;
     pub(crate) mod fleet;
     pub(crate) mod ledger;
     pub(crate) mod mischief;
+    pub(crate) mod owed;
+    pub(crate) mod recorder;
     pub(crate) mod recorders;
     pub(crate) mod recording;
     pub(crate) mod seeds;
@@ -63,6 +66,9 @@ const BRANCHES: &[&str] = &[
     "spool lost",
     "goes on without the table",
     "password rejected",
+    "password held back",
+    "tries its password again",
+    "leaves for another password",
     "interrupted",
     "many interrupted",
     "all tasks die",

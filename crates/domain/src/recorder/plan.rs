@@ -51,7 +51,6 @@ pub(super) fn plan(running: &BTreeMap<ChannelKey, Running>, rows: &[AssignmentRo
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::fakes::rows;

@@ -170,7 +170,6 @@ impl Roster {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::fakes::rows;

@@ -2,6 +2,7 @@
 
 use super::drive::{drive, mortal};
 use super::ledger::Keeper;
+use super::owed::Owed;
 use super::recorders::{Recorders, Scene};
 use super::seeds::Outcome;
 use super::wakes::{Delivery, Wakes};
@@ -65,6 +66,8 @@ pub(crate) struct Sim {
     /// Channel-steps of those that could for [`PATIENCE`], and how many of them were recorded.
     pub(crate) offered: u64,
     pub(crate) recorded_of_offered: u64,
+    pub(crate) owed: Owed,
+    pub(crate) longest_lost: SignedDuration,
     /// Channel-steps that were recorded.
     pub(crate) recorded: u64,
     pub(crate) stormy: bool,
@@ -120,6 +123,8 @@ impl Sim {
             offered: 0,
             recorded_of_offered: 0,
             recorded: 0,
+            owed: Owed::default(),
+            longest_lost: SignedDuration::ZERO,
             stormy: true,
             reached: BTreeMap::new(),
             tables,
@@ -237,7 +242,6 @@ impl Sim {
         let streams = scene.streams;
         self.measure(streams, &step.recorded);
         for task in &step.ended {
-            self.reach("an orphan ends", 1);
             self.told_to_end.insert(task.clone());
             self.tasks.inner.end(task);
         }
@@ -254,15 +258,58 @@ impl Sim {
         if self.gateway_refusing || self.host_closed {
             streams.clear();
         }
+        streams.retain(|key, _| self.poisoned.as_ref() != Some(key));
+        self.owed.measure(&streams, recorded);
         self.offered_since.retain(|key, _| streams.contains_key(key));
-        for key in streams.into_keys() {
+        for (key, url) in streams {
             let is_recorded = recorded.contains_key(&key);
-            let since = *self.offered_since.entry(key).or_insert(self.now);
+            let since = *self.offered_since.entry(key.clone()).or_insert(self.now);
             if self.now.duration_since(since) >= PATIENCE {
                 self.offered += 1;
                 self.recorded_of_offered += u64::from(is_recorded);
+                if !is_recorded {
+                    let cause = self.why_lost(&key, &url);
+                    self.reach(&format!("lost: {cause}"), 1);
+                }
             }
         }
+        if let Some((key, lost)) = self.owed.longest(self.now) {
+            let m = lost.as_secs() as u64 / 60;
+            if lost > self.longest_lost {
+                self.longest_lost = lost;
+                let (key, url) = (key.clone(), self.gateway.inner.url(key));
+                let cause = self.why_lost(&key, &url);
+                if std::env::var("LOSTLOG").is_ok() && m >= 8 {
+                    eprintln!("{} {key} lost {lost:?} {cause}", self.now);
+                }
+            }
+        }
+    }
+
+    /// Why the channel is not recorded, as far as can be told.
+    fn why_lost(&self, key: &ChannelKey, url: &str) -> &'static str {
+        let rows = self.tables.channels();
+        let Some(row) = rows.iter().find(|row| row.key == *key) else {
+            return "it is not known";
+        };
+        if row.media_url != url {
+            return "its row has an old URL";
+        }
+        let assignments = self.tables.assignments();
+        let assigned = assignments.iter().find(|row| row.assignment.key == *key);
+        let Some(assignment) = assigned.map(|row| &row.assignment) else {
+            return "it has no assignment";
+        };
+        let Some(task) = &assignment.task else {
+            return "its recorder was not started";
+        };
+        if !self.live.contains(task) {
+            return "its recorder is gone";
+        }
+        if assignment.media_url != url {
+            return "its assignment has an old URL";
+        }
+        self.recorders.why_lost(task, key, self.now)
     }
 
     pub(crate) fn poll(&mut self) {
@@ -276,6 +323,9 @@ impl Sim {
             if report.failure.is_none() {
                 let whole = report.writes_failed.is_empty();
                 self.gateway.keep_look(self.now, self.clock_steps, whole);
+                if whole && report.lookups_failed.is_empty() {
+                    self.owed.polled();
+                }
             }
         }
         self.take_in_poll(&before);
@@ -335,6 +385,13 @@ impl Sim {
         for (invocation, report) in due.into_iter().zip(reports) {
             if let Some(report) = &report {
                 self.reach("credentials", u64::from(report.credentials_rejected.is_some()));
+                if report.failure.is_none() && report.credentials_rejected.is_none() {
+                    let failed = |key: &ChannelKey| {
+                        let key = key.to_string();
+                        report.failed.iter().any(|step| step.contains(&key))
+                    };
+                    self.owed.dispatched(self.now, |key| !failed(key));
+                }
             }
             let repeated = self.stormy && self.random.percent(10);
             let again = self.wakes.after(invocation, report.as_ref(), self.now, repeated);

@@ -85,7 +85,7 @@ impl Sim {
         let Some(task) = self.any_task() else { return };
         match self.random.below(20) {
             0..=2 => self.tasks.inner.end(&task),
-            3..=4 => self.recorders.hang(&task),
+            3..=4 => self.recorders.hang(&task, self.now),
             5..=7 => self.warn(&task),
             8 => {
                 self.reach("many interrupted", 1);
@@ -94,7 +94,7 @@ impl Sim {
             }
             9..=12 => {
                 let steps = i32::try_from(self.random.below(60)).unwrap();
-                self.recorders.blind(&task, self.now + STEP * steps);
+                self.recorders.blind(&task, self.now, self.now + STEP * steps);
             }
             13 if self.random.percent(20) => self.end_all(),
             _ => {}
@@ -302,7 +302,7 @@ impl Sim {
         self.stormy = false;
         self.weather.set_trouble(0);
         self.mend_services();
-        self.recorders.see_again();
+        self.recorders.see_again(self.now);
         self.clock_steps += u64::from(!self.clock_off.is_zero());
         self.clock_off = SignedDuration::ZERO;
         for name in NAMES {

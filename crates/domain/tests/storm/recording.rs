@@ -1,10 +1,9 @@
 //! One channel as one modelled recorder records it: a picture a step, each a key frame that looks like no other.
 
-use super::drive::drive;
+use super::door::Door;
 use super::fleet::STEP;
 use super::ledger::Keeper;
 use super::recorders::{Scene, Step};
-use domain::credentials::{Rejection, reject};
 use domain::succession::{Handover, Settled, Succession, keeps_from};
 use domain::{Assignment, AssignmentRow, ChannelKey, FirstPicture, PictureMark, SegmentKey, TaskArn};
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +19,8 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(4);
 pub(super) struct Recording {
     pub(super) assignment: Assignment,
     connected: bool,
+    /// It was not let in, and knocks no more until somebody changes something.
+    barred: Option<&'static str>,
     /// Nothing before is kept, by the recorder's clock.
     keeps_from: Option<Timestamp>,
     open: Option<SegmentKey>,
@@ -77,7 +78,8 @@ fn looks(begin: Timestamp, clock_off: SignedDuration) -> FirstPicture {
     }
 }
 
-fn tick(now: Timestamp) -> Duration {
+/// The true time, as a clock that nobody sets shows it.
+pub(super) fn tick(now: Timestamp) -> Duration {
     Duration::from_secs(now.as_second().unsigned_abs())
 }
 
@@ -85,6 +87,7 @@ impl Recording {
     pub(super) fn new(row: AssignmentRow, clock: Timestamp) -> Self {
         Self {
             connected: false,
+            barred: None,
             keeps_from: keeps_from(&row.assignment, clock),
             open: None,
             recorded_to: None,
@@ -108,6 +111,14 @@ impl Recording {
         self.connected && self.keeps_from.is_none()
     }
 
+    pub(super) fn why_lost(&self) -> &'static str {
+        match (self.barred, self.keeps_from) {
+            (Some(_), _) => "its recorder was not let in",
+            (None, Some(_)) => "its recorder waits for its time",
+            (None, None) => "its recorder has another URL",
+        }
+    }
+
     pub(super) fn first_picture(&self) -> Option<FirstPicture> {
         self.first_picture
     }
@@ -122,10 +133,21 @@ impl Recording {
         self.open.into_iter().chain(parts).collect()
     }
 
-    /// The row changed, in the same generation.
-    pub(super) fn tell(&mut self, assignment: &Assignment) {
-        self.connected &= self.assignment.media_url == assignment.media_url;
+    /// The row changed, in the same generation; whether that may be why it was not let in.
+    pub(super) fn tell(&mut self, assignment: &Assignment) -> bool {
+        let moved = self.assignment.media_url != assignment.media_url;
+        let reset = self.assignment.settings != assignment.settings;
+        self.connected &= !moved;
         self.assignment = assignment.clone();
+        if moved || reset {
+            self.retry();
+        }
+        moved || reset
+    }
+
+    /// It may knock again.
+    pub(super) fn retry(&mut self) {
+        self.barred = None;
     }
 
     /// The newest word of a successor.
@@ -163,6 +185,7 @@ impl Recording {
         &mut self,
         scene: &Scene<'_>,
         clock_off: SignedDuration,
+        door: &mut Door,
         spool: &mut Vec<SegmentKey>,
         step: &mut Step,
     ) -> Option<&'static str> {
@@ -175,16 +198,11 @@ impl Recording {
         }
         let key = &self.assignment.key;
         let there = scene.streams.get(key) == Some(&self.assignment.media_url);
-        if there && !self.connected && scene.refusing {
-            step.reached.push("password rejected");
-            let rejection = Rejection {
-                version: None,
-                since: scene.now,
-                by: format!("the recorder of {key}"),
-                locked_until: None,
-            };
-            let _ = drive(reject(scene.tables, &rejection), None);
-            return Some("the password was rejected");
+        if there && !self.connected {
+            self.barred = self.barred.or_else(|| door.knock(scene, step));
+            if self.barred.is_some() {
+                return self.barred;
+            }
         }
         self.connected = there;
         if !there {

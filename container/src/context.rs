@@ -50,7 +50,7 @@ impl Context {
         Ok(Self {
             credentials,
             gate: Gate::default(),
-            word: Word::new(config.task.clone()),
+            word: Word::new(&config.task),
             spool,
             journal,
             board: Board::default(),

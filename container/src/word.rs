@@ -58,9 +58,9 @@ impl Heard {
 }
 
 impl Word {
-    pub(crate) fn new(task: TaskArn) -> Self {
+    pub(crate) fn new(task: &TaskArn) -> Self {
         Self {
-            password: Mutex::new(Password::new(&task)),
+            password: Mutex::new(Password::new(task)),
             asked: Notify::new(),
             heard: watch::Sender::default(),
         }

@@ -24,7 +24,7 @@ async fn with<R>(word: &Word, tables: &FakeTables, work: impl Future<Output = R>
 }
 
 fn fresh() -> (FakeTables, Word) {
-    (FakeTables::new(Weather::calm()), Word::new(TaskArn::new("a")))
+    (FakeTables::new(Weather::calm()), Word::new(&TaskArn::new("a")))
 }
 
 async fn time_for_a_look() {
@@ -44,7 +44,7 @@ async fn what_one_recorder_found_out_no_other_tries() {
         );
     })
     .await;
-    let other = Word::new(TaskArn::new("b"));
+    let other = Word::new(&TaskArn::new("b"));
     let failure = with(&other, &tables, other.permits()).await.unwrap_err();
     assert_eq!(failure.cause, GapCause::CredentialsRejected);
     assert!(failure.text.contains("recorder a"), "{}", failure.text);
@@ -207,7 +207,7 @@ async fn a_table_that_does_not_answer_forbids_nothing_and_hears_of_it_later() {
 #[tokio::test(start_paused = true)]
 async fn a_hundred_channels_look_once_and_calm_recorders_never() {
     let weather = Weather::calm();
-    let (tables, word) = (FakeTables::new(weather.clone()), Word::new(TaskArn::new("a")));
+    let (tables, word) = (FakeTables::new(weather.clone()), Word::new(&TaskArn::new("a")));
     with(&word, &tables, async {
         let attempts = futures::future::join_all((0..100).map(|_| word.permits())).await;
         assert!(attempts.iter().all(Result::is_ok));

@@ -9,6 +9,7 @@ mod storm {
     pub(crate) mod ledger;
     pub(crate) mod mischief;
     pub(crate) mod owed;
+    pub(crate) mod reached;
     pub(crate) mod recorder;
     pub(crate) mod recorders;
     pub(crate) mod recording;
@@ -37,11 +38,21 @@ const BRANCHES: &[&str] = &[
     "lookup ChannelCountChanged",
     "lookup Incomplete",
     "lookup RecorderTrouble",
+    "lookup failed",
+    "lookups at their limit",
+    "URL not to be had",
+    "row written meanwhile",
+    "rejection lifted",
     "forget",
     "update",
     "give",
     "start",
-    "stop",
+    "stop: it has no channel",
+    "stop: it reports nothing",
+    "stop called off",
+    "start refused",
+    "move refused",
+    "assignment written meanwhile",
     "First",
     "TaskGone",
     "TaskHung",
@@ -61,6 +72,7 @@ const BRANCHES: &[&str] = &[
     "leave",
     "credentials",
     "stale",
+    "gateway blamed",
     "fenced",
     "an orphan ends",
     "spool lost",
@@ -86,6 +98,7 @@ const BRANCHES: &[&str] = &[
     "death given up",
     "batch again",
     "crash",
+    "polls at once",
     "dispatchers at once",
 ];
 

@@ -7,12 +7,14 @@ use super::recorders::{Recorders, Scene};
 use super::seeds::Outcome;
 use super::wakes::{Delivery, Wakes};
 use super::watched::{WatchedGateway, WatchedTasks};
+use domain::credentials;
 use domain::death::{self, Death, Told};
 use domain::dispatch::{DispatchPolicy, dispatch};
 use domain::fakes::{FakeAlerts, FakeGateway, FakeTables, FakeTasks, Random, Weather};
 use domain::freshness;
 use domain::poll::{PollPolicy, poll};
 use domain::{ChannelKey, Device, DeviceKind, DeviceStatus, Generation, TaskArn};
+use futures::executor::block_on;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +69,6 @@ pub(crate) struct Sim {
     pub(crate) offered: u64,
     pub(crate) recorded_of_offered: u64,
     pub(crate) owed: Owed,
-    pub(crate) longest_lost: SignedDuration,
     /// Channel-steps that were recorded.
     pub(crate) recorded: u64,
     pub(crate) stormy: bool,
@@ -124,7 +125,6 @@ impl Sim {
             recorded_of_offered: 0,
             recorded: 0,
             owed: Owed::default(),
-            longest_lost: SignedDuration::ZERO,
             stormy: true,
             reached: BTreeMap::new(),
             tables,
@@ -148,7 +148,8 @@ impl Sim {
             self.provoke();
             self.step(step);
         }
-        self.assert_floor();
+        self.reach("offered", self.offered);
+        self.reach("recorded", self.recorded_of_offered);
         self.calm_down();
         self.settle();
         Outcome {
@@ -261,33 +262,19 @@ impl Sim {
         streams.retain(|key, _| self.poisoned.as_ref() != Some(key));
         self.owed.measure(&streams, recorded);
         self.offered_since.retain(|key, _| streams.contains_key(key));
-        for (key, url) in streams {
+        for key in streams.into_keys() {
             let is_recorded = recorded.contains_key(&key);
-            let since = *self.offered_since.entry(key.clone()).or_insert(self.now);
+            let since = *self.offered_since.entry(key).or_insert(self.now);
             if self.now.duration_since(since) >= PATIENCE {
                 self.offered += 1;
                 self.recorded_of_offered += u64::from(is_recorded);
-                if !is_recorded {
-                    let cause = self.why_lost(&key, &url);
-                    self.reach(&format!("lost: {cause}"), 1);
-                }
             }
         }
-        if let Some((key, lost)) = self.owed.longest(self.now) {
-            let m = lost.as_secs() as u64 / 60;
-            if lost > self.longest_lost {
-                self.longest_lost = lost;
-                let (key, url) = (key.clone(), self.gateway.inner.url(key));
-                let cause = self.why_lost(&key, &url);
-                if std::env::var("LOSTLOG").is_ok() && m >= 8 {
-                    eprintln!("{} {key} lost {lost:?} {cause}", self.now);
-                }
-            }
-        }
+        self.assert_nothing_is_owed_for_long();
     }
 
     /// Why the channel is not recorded, as far as can be told.
-    fn why_lost(&self, key: &ChannelKey, url: &str) -> &'static str {
+    pub(crate) fn why_lost(&self, key: &ChannelKey, url: &str) -> &'static str {
         let rows = self.tables.channels();
         let Some(row) = rows.iter().find(|row| row.key == *key) else {
             return "it is not known";
@@ -313,22 +300,35 @@ impl Sim {
     }
 
     pub(crate) fn poll(&mut self) {
-        self.count_lookups();
         let before = self.tables.channels();
-        let budget = self.crash_budget();
+        let rejected = self.rejection_stands();
+        let twice = self.stormy && self.random.percent(5);
+        self.reach("polls at once", u64::from(twice));
+        let budgets: Vec<_> = (0..=u8::from(twice)).map(|_| self.crash_budget()).collect();
         let (policy, now) = (self.poll_policy.clone(), self.clock());
-        let run = poll(&policy, &self.gateway, &self.tables, &self.alerts, now);
-        if let Some(report) = drive(run, budget) {
-            self.reach("hold", u64::from(report.held > 0));
+        let runs = budgets.into_iter().map(|budget| {
+            let run = poll(&policy, &self.gateway, &self.tables, &self.alerts, now);
+            mortal(run, budget)
+        });
+        let reports = drive(join_all(runs), None).expect("it has no budget");
+        for report in reports.into_iter().flatten() {
+            self.count_poll(&report);
             if report.failure.is_none() {
                 let whole = report.writes_failed.is_empty();
                 self.gateway.keep_look(self.now, self.clock_steps, whole);
-                if whole && report.lookups_failed.is_empty() {
+                if whole && report.lookups_failed.is_empty() && report.lookups < policy.lookups_max {
                     self.owed.polled();
                 }
             }
         }
+        let lifted = rejected && !self.rejection_stands();
+        self.reach("rejection lifted", u64::from(lifted));
         self.take_in_poll(&before);
+    }
+
+    fn rejection_stands(&self) -> bool {
+        let stands = block_on(credentials::rejected(&self.tables.calm()));
+        stands.is_ok_and(|rejection| rejection.is_some())
     }
 
     fn check_freshness(&mut self) {
@@ -336,6 +336,7 @@ impl Sim {
         let check = freshness::check(freshness::SLACK_DEFAULT, &self.tables, &self.alerts, self.clock());
         if let Some(report) = drive(check, budget) {
             self.reach("stale", u64::from(!report.stale.is_empty()));
+            self.reach("gateway blamed", u64::from(report.archive.no_video > 0));
         }
     }
 
@@ -372,9 +373,6 @@ impl Sim {
             return;
         }
         self.reach("dispatchers at once", u64::from(due.len() > 1));
-        if self.random.percent(25) {
-            self.count_dispatch_branches();
-        }
         let (policy, now) = (self.dispatch_policy.clone(), self.clock());
         let budgets: Vec<_> = due.iter().map(|_| self.crash_budget()).collect();
         let runs = budgets.into_iter().map(|budget| {
@@ -384,14 +382,8 @@ impl Sim {
         let reports = drive(join_all(runs), None).expect("it has no budget");
         for (invocation, report) in due.into_iter().zip(reports) {
             if let Some(report) = &report {
-                self.reach("credentials", u64::from(report.credentials_rejected.is_some()));
-                if report.failure.is_none() && report.credentials_rejected.is_none() {
-                    let failed = |key: &ChannelKey| {
-                        let key = key.to_string();
-                        report.failed.iter().any(|step| step.contains(&key))
-                    };
-                    self.owed.dispatched(self.now, |key| !failed(key));
-                }
+                self.count_dispatch(report);
+                self.owed.dispatched(self.now, report);
             }
             let repeated = self.stormy && self.random.percent(10);
             let again = self.wakes.after(invocation, report.as_ref(), self.now, repeated);

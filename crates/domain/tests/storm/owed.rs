@@ -1,14 +1,15 @@
 //! I13: what is to be had is recorded soon.
 
 use domain::ChannelKey;
+use domain::dispatch::Report;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// The channels that could be recorded, gateway and host permitting, and are not.
+/// The channels that could be recorded, gateway and host permitting, and are not; each with the URL it is to be had under.
 #[derive(Debug, Default)]
-pub(crate) struct Owed(BTreeMap<ChannelKey, Debt>);
+pub(crate) struct Owed(BTreeMap<ChannelKey, (String, Debt)>);
 
-/// Since when somebody could have done something about it.
+/// How far the loops have come with it since.
 #[derive(Debug, Clone, Copy)]
 enum Debt {
     /// No poll has come to its end since.
@@ -25,23 +26,19 @@ impl Owed {
         offered: &BTreeMap<ChannelKey, String>,
         recorded: &BTreeMap<ChannelKey, R>,
     ) {
-        let is_owed = |key: &ChannelKey| offered.contains_key(key) && !recorded.contains_key(key);
-        self.0.retain(|key, _| is_owed(key));
-        for key in offered.keys().filter(|key| is_owed(key)) {
-            self.0.entry(key.clone()).or_insert(Debt::Unseen);
-        }
-    }
-
-    /// Something happened to these: they are owed anew.
-    pub(crate) fn excuse(&mut self, keys: &BTreeSet<ChannelKey>) {
-        for key in keys {
-            self.0.entry(key.clone()).and_modify(|debt| *debt = Debt::Unseen);
+        let is_same =
+            |key: &ChannelKey, url: &String| offered.get(key) == Some(url) && !recorded.contains_key(key);
+        self.0.retain(|key, (url, _)| is_same(key, url));
+        let missing = offered.iter().filter(|(key, _)| !recorded.contains_key(*key));
+        for (key, url) in missing {
+            let begins = || (url.clone(), Debt::Unseen);
+            self.0.entry(key.clone()).or_insert_with(begins);
         }
     }
 
     /// A poll has come to its end, and could do all it wanted to.
     pub(crate) fn polled(&mut self) {
-        for debt in self.0.values_mut() {
+        for (_, debt) in self.0.values_mut() {
             if let Debt::Unseen = debt {
                 *debt = Debt::Seen;
             }
@@ -49,10 +46,15 @@ impl Owed {
     }
 
     /// A dispatch has, as far as these channels go.
-    pub(crate) fn dispatched(&mut self, now: Timestamp, is_well: impl Fn(&ChannelKey) -> bool) {
-        for (key, debt) in &mut self.0 {
+    pub(crate) fn dispatched(&mut self, now: Timestamp, report: &Report) {
+        if report.failure.is_some() || report.credentials_rejected.is_some() || report.launches_left > 0 {
+            return;
+        }
+        for (key, (_, debt)) in &mut self.0 {
+            let name = key.to_string();
+            let failed = report.failed.iter().any(|step| step.contains(&name));
             if let Debt::Seen = debt
-                && is_well(key)
+                && !failed
             {
                 *debt = Debt::Due(now);
             }
@@ -61,7 +63,7 @@ impl Owed {
 
     /// The channel that has been due for longest, and for how long.
     pub(crate) fn longest(&self, now: Timestamp) -> Option<(&ChannelKey, SignedDuration)> {
-        let due = self.0.iter().filter_map(|(key, debt)| match debt {
+        let due = self.0.iter().filter_map(|(key, (_, debt))| match debt {
             Debt::Unseen | Debt::Seen => None,
             Debt::Due(at) => Some((key, now.duration_since(*at))),
         });

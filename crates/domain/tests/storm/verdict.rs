@@ -11,8 +11,9 @@ use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A channel that is to be had, and that a poll and then a dispatch could look after, is recorded within so long.
-const OWED_MAX: SignedDuration = SignedDuration::from_mins(12);
+/// A channel that is to be had, and that a poll and then a dispatch could look after, is recorded within so long: a recorder that
+/// hangs is noticed after six minutes when many are silent, and the next one may hang, too.
+const OWED_MAX: SignedDuration = SignedDuration::from_mins(20);
 /// Steps until all is as it should be once the weather calms: 20 rounds of poll and dispatch.
 const SETTLED_AFTER: u64 = 120;
 /// Steps that it is then watched for.

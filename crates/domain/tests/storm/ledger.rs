@@ -52,14 +52,15 @@ impl Ledger {
     }
 
     /// M1: what a recorder drops at the end of a handover another one has, unless that died in the very minute after it began;
-    /// and what it keeps the other one has not, where it heard of that one in time.
-    pub(super) fn settle(&mut self, settlement: &Settlement, works: &impl Fn(&TaskArn) -> bool) {
+    /// and what it keeps the other one has not, where it heard of that one in time. Where somebody deleted the row the other one
+    /// stops at once, too.
+    pub(super) fn settle(&mut self, settlement: &Settlement, goes_on: impl Fn(&Keeper) -> bool) {
         let Some(first) = settlement.began_with else {
             assert_eq!(settlement.theirs, [], "M1: nobody knows whether somebody has it");
             return;
         };
         let follows = |segment: &SegmentKey| segment.start.duration_since(first.at);
-        let heir_works = settlement.heir.as_ref().is_some_and(|heir| works(&heir.task));
+        let heir_works = settlement.heir.as_ref().is_some_and(goes_on);
         for segment in &settlement.theirs {
             self.lose(&settlement.keeper.task, segment);
             let is_lost = self.pictures(segment).any(|(_, keepers)| keepers.is_empty());

@@ -118,7 +118,9 @@ impl Recorders {
         };
         self.ledger.enter(scene.now, &step.recorded);
         for settlement in &step.settled {
-            self.ledger.settle(settlement, &works);
+            let is_left_alone = !scene.meddled_with.contains(settlement.key());
+            let goes_on = |heir: &Keeper| is_left_alone && works(&heir.task);
+            self.ledger.settle(settlement, goes_on);
         }
         let goes_on = |key: &ChannelKey, keeper: &Keeper| {
             let recorder = self.running.get(&keeper.task);

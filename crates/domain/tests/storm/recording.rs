@@ -60,6 +60,10 @@ pub(super) struct Settlement {
 }
 
 impl Settlement {
+    pub(super) fn key(&self) -> &ChannelKey {
+        &self.key
+    }
+
     pub(super) fn is_of(&self, key: &ChannelKey, keeper: &Keeper) -> bool {
         self.key == *key && self.keeper == *keeper
     }

@@ -31,7 +31,8 @@ use values::{heartbeat_interval, time, time_or_none};
 /// The environment variable with the gateway's password.
 pub const PASSWORD_ENV: &str = "MILLRACE_GATEWAY_PASSWORD";
 
-/// Threads for files and tables: enough that one slow call holds nobody up, few enough to cost little memory.
+/// Threads for the spool: enough that one slow file holds nobody up, few enough to cost little memory. Tables and archives
+/// on other disks, which may hang, have threads of their own.
 const BLOCKING_THREADS_MAX: usize = 8;
 
 /// What a recorder is told at its start.
@@ -84,7 +85,7 @@ pub fn main(args: Args, alerts: impl Alerts) -> anyhow::Result<()> {
     args.host.log_to_stderr()?;
     let calm = Calm::default();
     let napping = calm.clone();
-    // One thread serves many cameras; files and tables have the runtime's blocking threads.
+    // One thread serves many cameras; their files have the runtime's blocking threads.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -122,7 +123,7 @@ where
     match args.archive.clone() {
         #[cfg(feature = "local")]
         ArchiveUrl::Folder(root) => {
-            let archive = local::Folder::open(&root).await.context("opening the archive")?;
+            let archive = local::Folder::at(root).asked_at_once(args.uploads_max);
             with_archive(args, calm, alerts, table, archive).await
         }
         #[cfg(feature = "s3")]

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const USER: &str = "admin";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
+/// The folder of the archive, which every bed has.
+const ARCHIVE: &str = "archive";
 /// How long a test waits for something that should take a second or two, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -83,8 +85,10 @@ impl Bed {
         }
         let server = RtspServer::start("127.0.0.1:0".parse().unwrap(), Arc::clone(&catalog)).unwrap();
         let tables_weather = Weather::calm();
+        let dir = TempDir::new().unwrap();
+        Folder::at(dir.path().join(ARCHIVE)).make().await.unwrap();
         Self {
-            dir: TempDir::new().unwrap(),
+            dir,
             catalog,
             tables: FakeTables::new(tables_weather.clone()),
             tables_weather,
@@ -157,15 +161,15 @@ impl Bed {
     }
 
     pub(crate) fn archive_root(&self) -> PathBuf {
-        self.dir.path().join("archive")
+        self.dir.path().join(ARCHIVE)
     }
 
-    pub(crate) async fn archive(&self) -> Folder {
-        Folder::open(&self.archive_root()).await.unwrap()
+    pub(crate) fn archive(&self) -> Folder {
+        Folder::at(self.archive_root())
     }
 
-    pub(crate) async fn run(&self) -> Running {
-        self.run_with(self.config(), self.archive().await)
+    pub(crate) fn run(&self) -> Running {
+        self.run_with(self.config(), self.archive())
     }
 
     pub(crate) fn run_with<A: Archive + 'static>(&self, config: Config, archive: A) -> Running {
@@ -194,7 +198,7 @@ impl Bed {
 
     /// The channel's archived segments, by start.
     pub(crate) async fn segments(&self, n: u32) -> Vec<SegmentKey> {
-        let archive = self.archive().await;
+        let archive = self.archive();
         let all = archive
             .list_segments(&channel(n), Timestamp::UNIX_EPOCH, far_future())
             .await;

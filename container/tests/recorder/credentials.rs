@@ -72,7 +72,7 @@ async fn a_wrong_password_is_tried_once_and_told_once() {
     let mut assignment = bed.assignment(1, 1);
     assignment.media_url = format!("rtsp://{}/dac", gateway.addr);
     bed.assign(&assignment).await;
-    let running = bed.run().await;
+    let running = bed.run();
     let rejected = async || {
         bed.gaps(1)
             .await
@@ -105,7 +105,7 @@ async fn twenty_channels_do_not_lock_the_account() {
         assignment.media_url = format!("rtsp://{}/dac/{n}", gateway.addr);
         bed.assign(&assignment).await;
     }
-    let running = bed.run().await;
+    let running = bed.run();
     for n in 1..=20 {
         let rejected = async || {
             bed.gaps(n)
@@ -126,7 +126,7 @@ async fn the_right_password_of_one_channel_resolves_the_alert() {
     bed.catalog
         .set_credentials("admin", SecretString::from("changed"));
     bed.assign(&bed.assignment(1, 1)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     eventually("people are told", async || bed.alerts.told().len() == 1).await;
     bed.catalog
         .set_credentials("admin", SecretString::from(crate::bed::PASSWORD));
@@ -156,7 +156,7 @@ async fn what_another_recorder_found_out_is_not_tried_until_a_poll_could_log_in(
     };
     credentials::reject(&bed.tables, &rejection).await.unwrap();
     bed.assign(&bed.assignment(1, 1)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     let is_held_back = async || {
         let row = bed.tables.assignment(&channel(1)).await.unwrap().unwrap();
         row.heartbeat
@@ -193,7 +193,7 @@ async fn a_recorder_that_was_refused_leaves_when_another_password_is_right() {
     let mut assignment = bed.assignment(1, 1);
     assignment.media_url = format!("rtsp://{}/dac", gateway.addr);
     bed.assign(&assignment).await;
-    let running = bed.run().await;
+    let running = bed.run();
     another_password_is_right(&bed).await;
     leaves(&bed, 1).await;
     bed.succeed(1, 2).await;
@@ -208,7 +208,7 @@ async fn one_refused_channel_ends_no_other_before_that_has_a_successor() {
     bed.assign(&bed.assignment(1, 1)).await;
     let mut config = bed.config();
     config.hand_over_within = Duration::ZERO;
-    let running = bed.run_with(config, bed.archive().await);
+    let running = bed.run_with(config, bed.archive());
     bed.records(1).await;
     let mut refused = bed.assignment(2, 1);
     refused.media_url = format!("rtsp://{}/dac", gateway.addr);

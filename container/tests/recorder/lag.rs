@@ -93,7 +93,7 @@ async fn a_list_that_lags_stops_no_channel_and_loses_no_frame() {
         lists: Arc::default(),
     };
     let stop = CancellationToken::new();
-    let (config, archive) = (bed.config(), bed.archive().await);
+    let (config, archive) = (bed.config(), bed.archive());
     let recorder = recorder::run(config, lagging.clone(), archive, bed.alerts.clone(), stop.clone());
     let recorder = tokio::spawn(recorder);
     eventually("two segments are archived", async || {

@@ -34,7 +34,7 @@ async fn a_changed_url_reconnects_that_channel_alone() {
         .publish(elsewhere, StreamSpec::default())
         .await
         .unwrap();
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     bed.records(2).await;
     sleep(Duration::from_secs(2)).await;
@@ -61,7 +61,7 @@ async fn changed_settings_need_no_restart_and_lose_nothing() {
     let mut assignment = bed.assignment(1, 1);
     assignment.settings = RecordingSettings::default();
     bed.assign(&assignment).await;
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     assignment.settings.segment_seconds = NonZeroU32::new(2).unwrap();
     bed.assign(&assignment).await;
@@ -83,7 +83,7 @@ async fn changed_settings_need_no_restart_and_lose_nothing() {
 #[tokio::test]
 async fn a_channel_that_is_no_longer_wanted_says_so_until_it_is_wanted_again() {
     let bed = two_channels().await;
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     bed.records(2).await;
     sleep(Duration::from_secs(1)).await;
@@ -118,7 +118,7 @@ async fn a_channel_that_is_no_longer_wanted_says_so_until_it_is_wanted_again() {
 async fn a_channel_that_moved_to_another_recorder_is_let_go_without_a_word() {
     let bed = Bed::with(&[StreamSpec::default()]).await;
     bed.assign(&bed.assignment(1, 1)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     let rows = bed.gaps(1).await;
     let theirs = bed.succeed(1, 2).await;
@@ -140,7 +140,7 @@ async fn a_channel_that_moved_to_another_recorder_is_let_go_without_a_word() {
 async fn a_new_generation_of_the_same_task_starts_the_channel_anew() {
     let bed = Bed::with(&[StreamSpec::default()]).await;
     bed.assign(&bed.assignment(1, 1)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     sleep(Duration::from_secs(2)).await;
     bed.assign(&bed.assignment(1, 2)).await;
@@ -165,7 +165,7 @@ async fn a_recorder_that_nobody_wants_ends_itself() {
     let mut config = bed.config();
     config.orphan_grace = Duration::from_secs(1);
     let began = Instant::now();
-    let summary = bed.run_with(config, bed.archive().await).ends().await;
+    let summary = bed.run_with(config, bed.archive()).ends().await;
     assert!(began.elapsed() >= Duration::from_secs(1));
     assert_eq!(summary.segments, 0);
 }
@@ -176,7 +176,7 @@ async fn tables_that_do_not_answer_stop_nothing() {
     bed.assign(&bed.assignment(1, 1)).await;
     let mut config = bed.config();
     config.orphan_grace = Duration::from_secs(1);
-    let running = bed.run_with(config, bed.archive().await);
+    let running = bed.run_with(config, bed.archive());
     bed.records(1).await;
     bed.tables_weather.set_trouble(100);
     let before = bed.segments(1).await.len();
@@ -201,7 +201,7 @@ async fn a_table_that_never_answers_holds_up_no_end() {
     config.hand_over_within = Duration::from_secs(1);
     config.stop_deadline = Duration::from_secs(15);
     let (notice, within) = (config.notice.clone(), config.hand_over_within);
-    let running = bed.run_with(config, bed.archive().await);
+    let running = bed.run_with(config, bed.archive());
     for n in 1..=CHANNELS {
         bed.records(n).await;
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod archives;
 #[cfg(test)]
+mod away;
+#[cfg(test)]
 mod aws;
 #[cfg(test)]
 mod backfill;

@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, PASSWORD, USER, channel, eventually, target, task};
 use domain::ports::{Archive, GapsTable, Put, TasksTable};
-use domain::{Gap, GapCause, SegmentKey};
+use domain::{Assignment, Gap, GapCause, SegmentKey};
 use jiff::Timestamp;
 use local::Sqlite;
 use simulator::rtsp::StreamSpec;
@@ -11,21 +11,28 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::time::sleep;
 
+/// As many as the program has threads for its spool.
+pub(crate) const UPLOADS_MAX: usize = 8;
+
 /// A recorder in a process of its own, with its tables in a file.
-struct Program<'a> {
+pub(crate) struct Program<'a> {
     bed: &'a Bed,
-    tables: Sqlite,
+    pub(crate) tables: Sqlite,
 }
 
 impl<'a> Program<'a> {
-    async fn assigned(bed: &'a Bed) -> Self {
+    pub(crate) async fn assigned(bed: &'a Bed) -> Self {
+        Self::with(bed, &bed.assignment(1, 1)).await
+    }
+
+    pub(crate) async fn with(bed: &'a Bed, assignment: &Assignment) -> Self {
         let tables = Sqlite::open(&bed.dir.path().join("state.db")).await.unwrap();
-        let put = tables.put_assignment(&bed.assignment(1, 1), None).await.unwrap();
+        let put = tables.put_assignment(assignment, None).await.unwrap();
         assert_eq!(put, Put::Written);
         Self { bed, tables }
     }
 
-    fn start(&self) -> Process {
+    pub(crate) fn start(&self) -> Process {
         let dir = self.bed.dir.path();
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -45,6 +52,7 @@ impl<'a> Program<'a> {
                 "--gateway-username",
                 USER,
             ])
+            .args(["--uploads-max", &UPLOADS_MAX.to_string()])
             .args(["--log", "debug", "--log-format", "json"])
             .env("MILLRACE_GATEWAY_PASSWORD", PASSWORD)
             .stderr(Stdio::from(log))
@@ -63,7 +71,7 @@ impl<'a> Program<'a> {
         self.bed.segments(1).await
     }
 
-    async fn archives(&self, segments: usize) {
+    pub(crate) async fn archives(&self, segments: usize) {
         eventually("segments are archived", async || {
             self.segments().await.len() >= segments
         })
@@ -184,7 +192,7 @@ async fn a_killed_recorder_loses_two_seconds_at_most() {
             holes[0]
         );
     }
-    let archive = bed.archive().await;
+    let archive = bed.archive();
     let segments = archive
         .list_segments(&channel(1), Timestamp::UNIX_EPOCH, crate::bed::far_future())
         .await;

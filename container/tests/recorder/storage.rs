@@ -31,7 +31,7 @@ fn recordings(bed: &Bed) -> usize {
 #[tokio::test]
 async fn an_archive_that_is_away_for_a_while_gets_everything_in_the_end() {
     let bed = one_channel().await;
-    let archive = Moody::new(bed.archive().await, Mood::Away);
+    let archive = Moody::new(bed.archive(), Mood::Away);
     let running = bed.run_with(bed.config(), archive.clone());
     eventually("recordings wait", async || recordings(&bed) >= 5).await;
     archive.feels(Mood::Well);
@@ -48,13 +48,13 @@ async fn what_is_not_uploaded_when_time_is_up_stays_for_the_next_recorder() {
     let bed = one_channel().await;
     let mut config = bed.config();
     config.stop_deadline = Duration::from_secs(2);
-    let running = bed.run_with(config, Moody::new(bed.archive().await, Mood::Away));
+    let running = bed.run_with(config, Moody::new(bed.archive(), Mood::Away));
     eventually("recordings wait", async || recordings(&bed) >= 2).await;
     let summary = running.stops().await;
     assert!(summary.left >= 2);
     assert_eq!(recordings(&bed), summary.left, "it says what it leaves");
 
-    let next = bed.run().await;
+    let next = bed.run();
     eventually("the next recorder uploads it", async || recordings(&bed) <= 1).await;
     let summary = next.stops().await;
     assert_eq!(summary.left, 0);
@@ -68,7 +68,7 @@ async fn a_full_spool_loses_the_oldest_and_says_exactly_what() {
     let mut config = bed.config();
     // Segments of one second at 100 kbit/s.
     config.spool_max_bytes = 60_000;
-    let archive = Moody::new(bed.archive().await, Mood::Away);
+    let archive = Moody::new(bed.archive(), Mood::Away);
     let running = bed.run_with(config, archive.clone());
     let overflow = async || {
         bed.gaps(1)
@@ -115,10 +115,7 @@ async fn a_full_spool_loses_the_oldest_and_says_exactly_what() {
 #[tokio::test]
 async fn a_recording_that_alone_is_refused_is_set_aside_and_is_a_gap() {
     let bed = one_channel().await;
-    let running = bed.run_with(
-        bed.config(),
-        Moody::new(bed.archive().await, Mood::RefusesOne(None)),
-    );
+    let running = bed.run_with(bed.config(), Moody::new(bed.archive(), Mood::RefusesOne(None)));
     let refused = async || {
         bed.gaps(1)
             .await
@@ -147,7 +144,7 @@ async fn a_recording_that_alone_is_refused_is_set_aside_and_is_a_gap() {
 #[tokio::test]
 async fn an_archive_that_refuses_everything_makes_nothing_be_given_up() {
     let bed = one_channel().await;
-    let archive = Moody::new(bed.archive().await, Mood::RefusesAll);
+    let archive = Moody::new(bed.archive(), Mood::RefusesAll);
     let running = bed.run_with(bed.config(), archive.clone());
     eventually("recordings wait", async || recordings(&bed) >= 4).await;
     sleep(Duration::from_secs(2)).await;
@@ -162,7 +159,7 @@ async fn a_dead_recorders_spool_is_uploaded_and_cleared_by_the_next_one() {
     let bed = one_channel().await;
     let mut config = bed.config();
     config.stop_deadline = Duration::from_secs(1);
-    let running = bed.run_with(config, Moody::new(bed.archive().await, Mood::Away));
+    let running = bed.run_with(config, Moody::new(bed.archive(), Mood::Away));
     eventually("recordings wait", async || recordings(&bed) >= 2).await;
     bed.tables_weather.set_trouble(100);
     let summary = running.stops().await;
@@ -171,7 +168,7 @@ async fn a_dead_recorders_spool_is_uploaded_and_cleared_by_the_next_one() {
 
     let mut another = bed.config();
     another.task = TaskArn::new("local-2");
-    let running = bed.run_with(another, bed.archive().await);
+    let running = bed.run_with(another, bed.archive());
     let dead = bed.spool().join(task().folder());
     eventually("the dead one's folder is gone", async || !dead.exists()).await;
     let summary = running.stops().await;

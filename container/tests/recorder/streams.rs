@@ -38,7 +38,7 @@ async fn every_frame_of_every_channel_is_in_the_archive_once() {
     let bed = Bed::with(&streams).await;
     bed.assign(&bed.assignment(1, 1)).await;
     bed.assign(&bed.assignment(2, 1)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     bed.records(2).await;
     sleep(Duration::from_secs(10)).await;
@@ -71,7 +71,7 @@ async fn every_frame_of_every_channel_is_in_the_archive_once() {
 async fn a_segment_is_what_its_metadata_says() {
     let bed = Bed::with(&[h264_with_aac()]).await;
     bed.assign(&bed.assignment(1, 7)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     eventually("two segments are archived", async || {
         bed.segments(1).await.len() >= 2
     })
@@ -121,7 +121,7 @@ async fn a_changed_picture_begins_a_new_segment_and_loses_nothing() {
     let small = StreamSpec::default();
     let bed = Bed::with(std::slice::from_ref(&small)).await;
     bed.assign(&bed.assignment(1, 1)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     sleep(Duration::from_secs(2)).await;
     let mut large = small.clone();
@@ -157,7 +157,7 @@ async fn a_transformed_channel_is_whole_and_has_its_stills() {
         frame_rate: None,
     });
     bed.assign(&assignment).await;
-    let running = bed.run().await;
+    let running = bed.run();
     eventually("two segments are archived", async || {
         bed.segments(1).await.len() >= 2
     })

@@ -42,7 +42,7 @@ async fn with_fault(fault: StreamFault, trouble: Duration) -> (Missing, Gap) {
     let spec = StreamSpec::default();
     let bed = Bed::with(std::slice::from_ref(&spec)).await;
     bed.assign(&bed.assignment(1, 1)).await;
-    let running = bed.run().await;
+    let running = bed.run();
     bed.records(1).await;
     sleep(Duration::from_secs(3)).await;
     let from = Timestamp::now();
@@ -100,7 +100,7 @@ async fn a_missing_device_is_the_reason_for_its_silence() {
     let bed = Bed::with(&[]).await;
     let mut assignment = bed.assignment(1, 1);
     bed.assign(&assignment).await;
-    let running = bed.run().await;
+    let running = bed.run();
     let cause = async |cause| bed.gaps(1).await.first().is_some_and(|gap| gap.cause == cause);
     eventually("the gateway's answer is noted", async || {
         cause(GapCause::StreamRefused).await
@@ -128,7 +128,7 @@ async fn a_gateway_that_is_away_is_named_so() {
     let mut assignment = bed.assignment(1, 1);
     assignment.media_url = format!("rtsp://{nobody}/dac");
     bed.assign(&assignment).await;
-    let running = bed.run().await;
+    let running = bed.run();
     let down = async || {
         bed.gaps(1)
             .await

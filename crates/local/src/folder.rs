@@ -1,7 +1,7 @@
 //! The archive in a folder: an object is a file at its key, written once.
 //!
 //! ```text
-//! root/.incoming/<unique>                       a put under way; never listed
+//! root/.incoming/<unique>                       a put under way; never listed. No archive is without this folder
 //! root/CAM/1/2026/11/21/<segment>.mp4           the object; it appears whole and synced, or not at all
 //! root/CAM/1/2026/11/21/<segment>.mp4.json      its `SegmentMeta`
 //! ```
@@ -13,18 +13,23 @@
 
 mod list;
 mod look;
+mod once;
 mod put;
 mod sweep;
 
+pub use once::Found;
+
+use crate::threads::Threads;
 use domain::ports::{Archive, ArchiveRead, ArchiveSweep, Page, PortError, Stored, StoredSegment};
 use domain::storage::{Asked, Availability, RestoreTier};
 use domain::{ChannelKey, ObjectKey, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Where puts are written before they are published. No key has a part that starts with a dot.
 const INCOMING: &str = ".incoming";
@@ -32,39 +37,89 @@ const INCOMING: &str = ".incoming";
 /// What a sidecar's name adds to its object's.
 const SIDECAR: &str = ".json";
 
-/// A file in [`INCOMING`] this old belongs to a put that died: a put of the largest segment takes seconds.
-const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many calls are made at once, if nothing else is said: a disk is no faster by more.
+const AT_ONCE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
 
 /// An archive below one folder. Any number of processes may use it at once.
+///
+/// It is there while it has its folder for puts: a mount point whose share is away is an empty folder. Whatever is asked
+/// of an archive that is not there is [`PortError::Throttled`], and only [`Folder::make`] makes anything.
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    threads: Threads,
 }
 
 impl Folder {
-    /// Opens the archive, creating its folder where absent, and removes what puts that died long ago left.
+    /// The archive at `root`, wherever that is and whether it is there. Nothing is asked of the disk yet.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            threads: Threads::new(AT_ONCE),
+        }
+    }
+
+    /// The archive at `root`, made where absent.
     ///
     /// # Errors
-    /// [`PortError::Refused`] when the folder cannot be made or written to.
+    /// [`PortError::Refused`] when the folder cannot be made.
     pub async fn open(root: &Path) -> Result<Self, PortError> {
-        let doing = format!("opening the archive {}", root.display());
-        let root = root.to_owned();
-        blocking(doing, move || {
-            let incoming = root.join(INCOMING);
-            std::fs::create_dir_all(&incoming).map_err(Failure::Refused)?;
-            sweep(&incoming, SystemTime::now()).map_err(Failure::Refused)?;
-            Ok(Self { root })
+        let archive = Self::at(root);
+        archive.make().await?;
+        Ok(archive)
+    }
+
+    /// The same with so many calls at once. Each that hangs takes one of them, until the disk answers.
+    #[must_use]
+    pub fn asked_at_once(self, calls: NonZeroUsize) -> Self {
+        Self {
+            threads: Threads::new(calls),
+            ..self
+        }
+    }
+
+    /// Makes a new, empty archive, or leaves the one that is there.
+    ///
+    /// # Errors
+    /// [`PortError::Refused`] when the folder cannot be made.
+    pub async fn make(&self) -> Result<(), PortError> {
+        let doing = format!("making the archive {}", self.root.display());
+        self.ask(doing, |root| {
+            std::fs::create_dir_all(root.join(INCOMING)).map_err(Failure::Refused)
         })
         .await
+    }
+
+    /// Whether the archive is there.
+    ///
+    /// # Errors
+    /// [`PortError::Throttled`] while it is not; its text says what to do.
+    pub async fn look(&self) -> Result<(), PortError> {
+        self.ask("looking for the archive", here).await
+    }
+
+    /// Asks the disk, on a thread of the archive's own.
+    async fn ask<R: Send + 'static>(
+        &self,
+        doing: impl Into<String>,
+        work: impl FnOnce(&Path) -> Result<R, Failure> + Send + 'static,
+    ) -> Result<R, PortError> {
+        let root = self.root.clone();
+        self.threads
+            .run(doing.into(), move || work(&root), Failure::while_doing)
+            .await
     }
 }
 
 impl Archive for Folder {
     async fn put(&self, key: &ObjectKey, file: &Path, meta: &SegmentMeta) -> Result<Stored, PortError> {
-        let doing = format!("archiving {key}");
-        let (root, key) = (self.root.clone(), key.clone());
+        let (doing, key) = (format!("archiving {key}"), key.clone());
         let (file, meta) = (file.to_owned(), meta.clone());
-        blocking(doing, move || put::put(&root, &relative(&key)?, &file, &meta)).await
+        self.ask(doing, move |root| {
+            here(root)?;
+            put::put(root, &relative(&key)?, &file, &meta)
+        })
+        .await
     }
 
     async fn list_segments(
@@ -73,35 +128,40 @@ impl Archive for Folder {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<SegmentKey>, PortError> {
-        let (root, channel) = (self.root.clone(), channel.clone());
-        blocking(format!("listing the segments of {channel}"), move || {
-            list::segments(&root, &channel, from, to)
+        let (doing, channel) = (format!("listing the segments of {channel}"), channel.clone());
+        self.ask(doing, move |root| {
+            while_here(root, || list::segments(root, &channel, from, to))
         })
         .await
     }
 }
 
 impl ArchiveSweep for Folder {
+    /// Removes, too, what puts that died long ago left: every run of the keep loop begins with this.
     async fn list_channels(&self) -> Result<Vec<ChannelKey>, PortError> {
-        let root = self.root.clone();
-        blocking("listing the channels of the archive".to_owned(), move || {
-            sweep::channels(&root)
+        self.ask("listing the channels of the archive", |root| {
+            while_here(root, || {
+                sweep::abandoned(&root.join(INCOMING), SystemTime::now())?;
+                sweep::channels(root)
+            })
         })
         .await
     }
 
     async fn list_page(&self, channel: &ChannelKey, after: Option<&ObjectKey>) -> Result<Page, PortError> {
-        let (root, channel, after) = (self.root.clone(), channel.clone(), after.cloned());
-        blocking(format!("listing the objects of {channel}"), move || {
-            sweep::page(&root, &channel, after.as_ref())
+        let (doing, channel) = (format!("listing the objects of {channel}"), channel.clone());
+        let after = after.cloned();
+        self.ask(doing, move |root| {
+            while_here(root, || sweep::page(root, &channel, after.as_ref()))
         })
         .await
     }
 
     async fn delete_objects(&self, keys: &[ObjectKey]) -> Result<Vec<(ObjectKey, String)>, PortError> {
-        let (root, keys) = (self.root.clone(), keys.to_vec());
-        blocking(format!("deleting {} objects", keys.len()), move || {
-            sweep::delete(&root, keys)
+        let keys = keys.to_vec();
+        self.ask(format!("deleting {} objects", keys.len()), move |root| {
+            here(root)?;
+            sweep::delete(root, keys)
         })
         .await
     }
@@ -114,17 +174,17 @@ impl ArchiveRead for Folder {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<StoredSegment>, PortError> {
-        let (root, channel) = (self.root.clone(), channel.clone());
-        blocking(format!("listing the segments of {channel}"), move || {
-            list::stored(&root, &channel, from, to)
+        let (doing, channel) = (format!("listing the segments of {channel}"), channel.clone());
+        self.ask(doing, move |root| {
+            while_here(root, || list::stored(root, &channel, from, to))
         })
         .await
     }
 
     async fn availability(&self, key: &ObjectKey) -> Result<Availability, PortError> {
-        let (root, key) = (self.root.clone(), key.clone());
-        blocking(format!("looking for {key}"), move || {
-            look::exists(&root.join(relative(&key)?))?;
+        let (doing, key) = (format!("looking for {key}"), key.clone());
+        self.ask(doing, move |root| {
+            while_here(root, || look::exists(&root.join(relative(&key)?)))?;
             Ok(Availability::AtOnce)
         })
         .await
@@ -135,20 +195,46 @@ impl ArchiveRead for Folder {
     }
 
     async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, PortError> {
-        let (root, key) = (self.root.clone(), key.clone());
-        blocking(format!("reading {key}"), move || {
-            look::read(&root.join(relative(&key)?), &range)
+        let (doing, key) = (format!("reading {key}"), key.clone());
+        self.ask(doing, move |root| {
+            while_here(root, || look::read(&root.join(relative(&key)?), &range))
         })
         .await
     }
 
     async fn describe(&self, key: &ObjectKey) -> Result<Option<SegmentMeta>, PortError> {
-        let (root, key) = (self.root.clone(), key.clone());
-        blocking(format!("reading what {key} is"), move || {
-            look::describe(&root.join(relative(&key)?))
+        let (doing, key) = (format!("reading what {key} is"), key.clone());
+        self.ask(doing, move |root| {
+            while_here(root, || look::describe(&root.join(relative(&key)?)))
         })
         .await
     }
+}
+
+/// Whether the archive is there, and not just the place where its share is mounted.
+fn here(root: &Path) -> Result<(), Failure> {
+    let incoming = root.join(INCOMING);
+    match std::fs::metadata(&incoming) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(Failure::Before(error))
+        }
+        Ok(_) | Err(_) => Err(Failure::Before(io::Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "the archive is not there: is its share mounted? For a new, empty archive, make the folder {}",
+                incoming.display()
+            ),
+        ))),
+    }
+}
+
+/// Looks at an archive that is there before and after: one that is away must not look like an empty one.
+fn while_here<R>(root: &Path, look: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+    here(root)?;
+    let seen = look();
+    here(root)?;
+    seen
 }
 
 /// Why the archive did not do it.
@@ -176,17 +262,6 @@ impl Failure {
     }
 }
 
-async fn blocking<R: Send + 'static>(
-    doing: String,
-    work: impl FnOnce() -> Result<R, Failure> + Send + 'static,
-) -> Result<R, PortError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(failure)) => Err(failure.while_doing(doing)),
-        Err(lost) => Err(PortError::unknown(doing, lost)),
-    }
-}
-
 /// The name of an object's sidecar.
 fn sidecar(object: &Path) -> PathBuf {
     let mut name = OsString::from(object);
@@ -202,26 +277,6 @@ fn relative(key: &ObjectKey) -> Result<PathBuf, Failure> {
     } else {
         Err(Failure::refused("the key is not a plain path below the archive"))
     }
-}
-
-/// Removes what puts that died before `now` minus [`ABANDONED_AFTER`] left behind.
-fn sweep(incoming: &Path, now: SystemTime) -> io::Result<()> {
-    for entry in std::fs::read_dir(incoming)? {
-        match remove_abandoned(&entry?, now) {
-            // Its put ended, or another process swept it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            outcome => outcome?,
-        }
-    }
-    Ok(())
-}
-
-fn remove_abandoned(entry: &std::fs::DirEntry, now: SystemTime) -> io::Result<()> {
-    let age = now.duration_since(entry.metadata()?.modified()?);
-    if age.is_ok_and(|age| age > ABANDONED_AFTER) {
-        std::fs::remove_file(entry.path())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -247,17 +302,5 @@ mod tests {
             assert!(relative(&ObjectKey(key.into())).is_err(), "{key:?}");
         }
         assert!(relative(&ObjectKey("a%2Fb/1/2026/11/21/x.mp4".into())).is_ok());
-    }
-
-    #[test]
-    fn only_puts_that_died_long_ago_are_swept() {
-        let incoming = tempfile::tempdir().unwrap();
-        let file = incoming.path().join("put");
-        std::fs::write(&file, b"half").unwrap();
-        let now = SystemTime::now();
-        sweep(incoming.path(), now).unwrap();
-        assert!(file.exists());
-        sweep(incoming.path(), now + 2 * ABANDONED_AFTER).unwrap();
-        assert!(!file.exists());
     }
 }

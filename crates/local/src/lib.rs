@@ -6,6 +6,7 @@
 
 mod folder;
 mod sqlite;
+mod threads;
 
-pub use folder::Folder;
+pub use folder::{Folder, Found};
 pub use sqlite::Sqlite;

@@ -16,11 +16,13 @@ mod gaps;
 mod schema;
 mod tasks;
 
+use crate::threads::Threads;
 use domain::ChannelKey;
 use domain::ports::{PortError, Put};
 use error::Failure;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,10 +31,11 @@ use std::time::Duration;
 /// that syncs slowly under load has been seen to take seconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// All tables of one machine. Clones share one connection; every call runs on the blocking pool.
+/// All tables of one machine. Clones share one connection and its one thread.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     connection: Arc<Mutex<Connection>>,
+    threads: Threads,
 }
 
 /// Whether a write survives a power cut once it is answered. A killed process loses neither kind.
@@ -52,9 +55,12 @@ impl Sqlite {
     pub async fn open(path: &Path) -> Result<Self, PortError> {
         let doing = format!("opening the state file {}", path.display());
         let path = path.to_owned();
-        let connection = blocking(doing, move || schema::open(&path, BUSY_TIMEOUT)).await?;
+        let threads = Threads::new(NonZeroUsize::MIN);
+        let open = move || schema::open(&path, BUSY_TIMEOUT);
+        let connection = threads.run(doing, open, Failure::while_doing).await?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            threads,
         })
     }
 
@@ -64,10 +70,8 @@ impl Sqlite {
         look: impl FnOnce(&Connection) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, PortError> {
         let connection = Arc::clone(&self.connection);
-        blocking(doing.into(), move || {
-            look(&connection.lock().unwrap_or_else(PoisonError::into_inner))
-        })
-        .await
+        let look = move || look(&connection.lock().unwrap_or_else(PoisonError::into_inner));
+        self.threads.run(doing.into(), look, Failure::while_doing).await
     }
 
     async fn write<R: Send + 'static>(
@@ -77,7 +81,7 @@ impl Sqlite {
         change: impl FnOnce(&Transaction<'_>) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, PortError> {
         let connection = Arc::clone(&self.connection);
-        blocking(doing.into(), move || {
+        let write = move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             let synchronous = match durability {
                 Durability::Synced => "FULL",
@@ -88,19 +92,8 @@ impl Sqlite {
             let result = change(&transaction)?;
             transaction.commit()?;
             Ok(result)
-        })
-        .await
-    }
-}
-
-async fn blocking<R: Send + 'static>(
-    doing: String,
-    work: impl FnOnce() -> Result<R, Failure> + Send + 'static,
-) -> Result<R, PortError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(failure)) => Err(failure.while_doing(doing)),
-        Err(lost) => Err(PortError::unknown(doing, lost)),
+        };
+        self.threads.run(doing.into(), write, Failure::while_doing).await
     }
 }
 

@@ -18,8 +18,9 @@ fn with_sqlite(promise: &impl AsyncFn(&Sqlite)) {
 fn with_folder(promise: &impl AsyncFn(&Folder)) {
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     run(async {
-        let opened = Folder::open(folder.path()).await;
-        promise(&opened.expect("a new folder opens")).await;
+        let archive = Folder::at(folder.path());
+        archive.make().await.expect("a new archive is made");
+        promise(&archive).await;
     });
 }
 

@@ -106,7 +106,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        // It is gone when it was published; what cannot be removed now is swept when the archive is next opened.
+        // It is gone when it was published; what cannot be removed now is swept later.
         let _ = std::fs::remove_file(&self.path);
     }
 }

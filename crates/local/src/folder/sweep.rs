@@ -6,13 +6,35 @@ use domain::ports::{DELETE_MAX, Page, StoredObject};
 use domain::{ChannelKey, ObjectKey, SegmentKey};
 use jiff::civil;
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// A file of a put this old belongs to one that died: a put of the largest segment takes seconds.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes what puts left in `incoming` that died before `now` minus [`ABANDONED_AFTER`]. What cannot be removed stays
+/// for the next time.
+pub(super) fn abandoned(incoming: &Path, now: SystemTime) -> Result<(), Failure> {
+    for entry in std::fs::read_dir(incoming).map_err(Failure::Before)? {
+        let entry = entry.map_err(Failure::Before)?;
+        // A put may have ended meanwhile, and another process may sweep, too.
+        _ = remove_if_abandoned(&entry, now);
+    }
+    Ok(())
+}
+
+fn remove_if_abandoned(entry: &DirEntry, now: SystemTime) -> io::Result<()> {
+    let age = now.duration_since(entry.metadata()?.modified()?);
+    if age.is_ok_and(|age| age > ABANDONED_AFTER) {
+        std::fs::remove_file(entry.path())?;
+    }
+    Ok(())
+}
 
 /// The channels that have a folder.
 pub(super) fn channels(root: &Path) -> Result<Vec<ChannelKey>, Failure> {
-    // An archive that is away must not look like an empty one.
-    std::fs::metadata(root).map_err(Failure::Before)?;
     let mut channels = Vec::new();
     for device in names(root).map_err(Failure::Before)? {
         for channel in names(&root.join(&device)).map_err(Failure::Before)? {
@@ -25,7 +47,6 @@ pub(super) fn channels(root: &Path) -> Result<Vec<ChannelKey>, Failure> {
 
 /// A page of the channel's days. Dates have a fixed width, so their order is that of keys.
 pub(super) fn page(root: &Path, channel: &ChannelKey, after: Option<&ObjectKey>) -> Result<Page, Failure> {
-    std::fs::metadata(root).map_err(Failure::Before)?;
     let every_day = civil::Date::MIN..=civil::Date::MAX;
     let mut page = Page::default();
     for day in days(&root.join(channel.prefix()), &every_day).map_err(Failure::Before)? {
@@ -72,7 +93,6 @@ pub(super) fn delete(root: &Path, keys: Vec<ObjectKey>) -> Result<Vec<(ObjectKey
     if keys.len() > DELETE_MAX {
         return Err(Failure::refused("more keys than one call takes"));
     }
-    std::fs::metadata(root).map_err(Failure::Before)?;
     let mut failed = Vec::new();
     for key in keys {
         let path = root.join(relative(&key)?);
@@ -99,5 +119,22 @@ fn remove_empty_folders(root: &Path, object: &Path) {
         if std::fs::remove_dir(folder).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_puts_that_died_long_ago_are_swept() {
+        let incoming = tempfile::tempdir().unwrap();
+        let file = incoming.path().join("put");
+        std::fs::write(&file, b"half").unwrap();
+        let now = SystemTime::now();
+        abandoned(incoming.path(), now).unwrap();
+        assert!(file.exists());
+        abandoned(incoming.path(), now + 2 * ABANDONED_AFTER).unwrap();
+        assert!(!file.exists());
     }
 }

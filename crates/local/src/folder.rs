@@ -59,16 +59,6 @@ impl Folder {
         }
     }
 
-    /// The archive at `root`, made where absent.
-    ///
-    /// # Errors
-    /// [`PortError::Refused`] when the folder cannot be made.
-    pub async fn open(root: &Path) -> Result<Self, PortError> {
-        let archive = Self::at(root);
-        archive.make().await?;
-        Ok(archive)
-    }
-
     /// The same with so many calls at once. Each that hangs takes one of them, until the disk answers.
     #[must_use]
     pub fn asked_at_once(self, calls: NonZeroUsize) -> Self {

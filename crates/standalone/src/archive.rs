@@ -8,7 +8,7 @@ use domain::ports::{
 use domain::storage::{Asked, Availability};
 use domain::{ChannelKey, ObjectKey, RestoreTier, SegmentKey, SegmentMeta};
 use jiff::Timestamp;
-use local::Folder;
+use local::{Folder, Found, Sqlite};
 use recorder::cli::ArchiveUrl;
 use std::ops::Range;
 use std::path::Path;
@@ -36,19 +36,47 @@ macro_rules! either {
 }
 
 impl AnyArchive {
-    /// Opens it.
-    pub(crate) async fn open(url: &ArchiveUrl) -> anyhow::Result<Self> {
+    /// The archive at this address, which is asked nothing yet.
+    pub(crate) async fn at(url: &ArchiveUrl) -> Self {
         match url {
-            ArchiveUrl::Folder(root) => Ok(Self::Folder(
-                Folder::open(root).await.context("opening the archive")?,
-            )),
+            ArchiveUrl::Folder(root) => Self::Folder(Folder::at(root)),
             #[cfg(feature = "s3")]
             ArchiveUrl::S3 { bucket, prefix } => {
                 let (bucket, prefix) = (bucket.clone(), prefix.clone());
-                Ok(Self::S3(aws::s3::S3Archive::from_env(bucket, prefix).await))
+                Self::S3(aws::s3::S3Archive::from_env(bucket, prefix).await)
             }
         }
     }
+
+    /// Whether it is there; a bucket is taken to be.
+    ///
+    /// # Errors
+    /// Its folder is not there: its share is not mounted, say.
+    pub(crate) async fn look(&self) -> Result<(), PortError> {
+        match self {
+            Self::Folder(folder) => folder.look().await,
+            #[cfg(feature = "s3")]
+            Self::S3(_) => Ok(()),
+        }
+    }
+}
+
+/// Makes the archive at the first start with these tables; a bucket is made by others. A later start that does not find it
+/// goes on: recorders keep what they record until it is back.
+///
+/// # Errors
+/// It cannot be made, or the tables do not say whether it was.
+pub(crate) async fn make_once(url: &ArchiveUrl, table: &Sqlite) -> anyhow::Result<()> {
+    match url {
+        ArchiveUrl::Folder(root) => {
+            if let Found::Away(error) = Folder::at(root).make_once(table).await? {
+                tracing::warn!(archive = %url, error = error.chain(), "recordings wait in the spool");
+            }
+        }
+        #[cfg(feature = "s3")]
+        ArchiveUrl::S3 { .. } => {}
+    }
+    Ok(())
 }
 
 impl Archive for AnyArchive {

@@ -38,7 +38,7 @@ impl Backfill {
         table: &Sqlite,
         alerts: &Outbox,
     ) -> anyhow::Result<Report> {
-        let archive = AnyArchive::open(&config.archive).await?;
+        let archive = AnyArchive::at(&config.archive).await;
         let fetch = Fetcher::open(&config.footage_spool(), NAME, &self.player, &archive)
             .await
             .context("opening the backfill's spool; does `millrace run` fill a hole just now?")?;

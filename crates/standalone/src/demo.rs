@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::to_end_with_the_terminal()?;
     let machine = Machine::open(config.clone()).await?;
     machine.apply_settings().await?;
-    let archive = AnyArchive::open(&config.archive).await?;
+    let archive = AnyArchive::at(&config.archive).await;
     let started_at = Timestamp::now();
     let mut wanted: BTreeMap<ChannelKey, summary::Wanted> = BTreeMap::new();
     let ended = tokio::select! {

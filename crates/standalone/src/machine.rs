@@ -1,7 +1,7 @@
 //! Everything that runs on one machine: the poll, the dispatcher and the recorders' host, over one state file.
 
 use crate::alerts::Outbox;
-use crate::archive::AnyArchive;
+use crate::archive::{self, AnyArchive};
 use crate::backfill::Backfill;
 use crate::config::Config;
 use crate::events;
@@ -38,7 +38,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Opens the state and prepares the clients; nothing runs yet.
+    /// Opens the state, prepares the clients and, the first time, makes the archive; nothing runs yet.
     pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
         let access = config.gateway()?;
         let gateway = gateway::client(access)?;
@@ -46,6 +46,7 @@ impl Machine {
         let table = Sqlite::open(&config.state_file())
             .await
             .context("opening the tables")?;
+        archive::make_once(&config.archive, &table).await?;
         Ok(Self {
             processes: Processes::new(program, &config, access)?,
             alerts: Outbox::new(config.alert_webhook.clone())?,
@@ -124,13 +125,9 @@ impl Machine {
     pub(crate) async fn measure_for_ever(&self, told: impl Fn(&HourReport)) {
         loop {
             sleep(until_twenty_past(Timestamp::now())).await;
-            match AnyArchive::open(&self.config.archive).await {
-                Ok(archive) => {
-                    let (policy, table, alerts) = (&self.config.hour, &self.table, &self.alerts);
-                    told(&measure_hour(policy, &archive, table, alerts, Timestamp::now).await);
-                }
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the hour cannot be measured"),
-            }
+            let archive = AnyArchive::at(&self.config.archive).await;
+            let (policy, table, alerts) = (&self.config.hour, &self.table, &self.alerts);
+            told(&measure_hour(policy, &archive, table, alerts, Timestamp::now).await);
         }
     }
 
@@ -138,21 +135,9 @@ impl Machine {
     pub(crate) async fn keep_for_ever(&self, told: impl Fn(&keep::Report)) {
         let policy = self.config.keep();
         loop {
-            match AnyArchive::open(&self.config.archive).await {
-                Ok(archive) => {
-                    let report = keep(
-                        &policy,
-                        &archive,
-                        &self.table,
-                        &self.alerts,
-                        Timestamp::now,
-                        Mode::Delete,
-                    )
-                    .await;
-                    told(&report);
-                }
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the archive cannot be kept"),
-            }
+            let archive = AnyArchive::at(&self.config.archive).await;
+            let (table, alerts) = (&self.table, &self.alerts);
+            told(&keep(&policy, &archive, table, alerts, Timestamp::now, Mode::Delete).await);
             sleep(self.config.keep_interval).await;
         }
     }
@@ -166,7 +151,9 @@ impl Machine {
         let mut previews = Previews::new(&self.config.data);
         loop {
             let round = async {
-                let archive = AnyArchive::open(&self.config.archive).await?;
+                let archive = AnyArchive::at(&self.config.archive).await;
+                // What is tried in vain is tried a few times only.
+                archive.look().await?;
                 previews.round(&archive, &self.table, Timestamp::now()).await
             };
             match round.await {

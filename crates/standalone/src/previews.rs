@@ -116,7 +116,6 @@ mod tests {
     use domain::ObjectKey;
     use domain::fakes::rows;
     use domain::ports::Put;
-    use recorder::cli::ArchiveUrl;
 
     fn episode(start: Timestamp, preview: Option<&str>) -> Episode {
         Episode {
@@ -129,8 +128,9 @@ mod tests {
     async fn what_has_no_footage_is_tried_a_few_times_and_what_has_a_picture_or_is_old_never() {
         let folder = tempfile::tempdir().unwrap();
         let table = Sqlite::open(&folder.path().join("state.sqlite")).await.unwrap();
-        let archive = ArchiveUrl::Folder(folder.path().join("archive"));
-        let archive = AnyArchive::open(&archive).await.unwrap();
+        let archive = local::Folder::at(folder.path().join("archive"));
+        archive.make().await.unwrap();
+        let archive = AnyArchive::Folder(archive);
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let ago = |hours| now - SignedDuration::from_hours(hours);
         let bare = episode(ago(2), None);

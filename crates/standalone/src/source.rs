@@ -108,8 +108,8 @@ async fn of_stack(name: &str, options: Options) -> anyhow::Result<Source> {
 }
 
 impl Source {
-    /// Opens the archive, which not every command needs: tables can be read while it is away.
-    pub(crate) async fn archive(&self) -> anyhow::Result<AnyArchive> {
-        AnyArchive::open(&self.config.archive).await
+    /// The archive, which not every command needs: tables can be read while it is away.
+    pub(crate) async fn archive(&self) -> AnyArchive {
+        AnyArchive::at(&self.config.archive).await
     }
 }

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn dry_run(source: &Source, json: bool) -> anyhow::Result<()> {
-    let archive = source.archive().await?;
+    let archive = source.archive().await;
     let report = survey(
         &source.config.backfill,
         &archive,
@@ -76,7 +76,7 @@ async fn fill(config: Config, json: bool) -> anyhow::Result<()> {
     let alerts = Outbox::new(config.alert_webhook.clone())?;
     let access = config.gateway()?;
     let backfill = Backfill::new(gateway::client(access)?, access);
-    let archive = AnyArchive::open(&config.archive).await?;
+    let archive = AnyArchive::at(&config.archive).await;
     let found = survey(&config.backfill, &archive, &table, Timestamp::now()).await?;
     let mut out = std::io::stdout();
     let mut total = Total::of(found.missing);

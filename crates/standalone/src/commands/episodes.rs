@@ -163,7 +163,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Action::Preview { place, start, output } => {
             ensure_new(&output)?;
             let row = episode::find(table, &place.key(), start).await?;
-            let archive = source.archive().await?;
+            let archive = source.archive().await;
             if let Some(jpeg) = preview::stored(&archive, &row).await? {
                 return preview::save(&output, &jpeg);
             }
@@ -231,7 +231,7 @@ fn line(row: &Episode) -> Vec<String> {
 
 /// Stores the row first, so that nothing of it goes from then on, and says what there is to keep.
 async fn create(source: &Source, row: Episode) -> anyhow::Result<()> {
-    let archive = source.archive().await?;
+    let archive = source.archive().await;
     ensure_known(&archive, &source.tables, &row.key).await?;
     let made = episode::create(&source.tables, row, Timestamp::now()).await;
     let (Made::New(row) | Made::Already(row)) = made.context("making the episode")?;

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         ..Options::default()
     };
     let source = args.source.open_with(options).await?;
-    let archive = source.archive().await?;
+    let archive = source.archive().await;
     let alerts = Outbox::new(source.config.alert_webhook.clone())?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Delete };
     let policy = source.config.keep();

@@ -31,7 +31,7 @@ impl Recordings {
         range: Range<Timestamp>,
     ) -> anyhow::Result<Self> {
         ensure!(!range.is_empty(), "--from must be before --to");
-        let archive = source.archive().await?;
+        let archive = source.archive().await;
         let key = ChannelKey::new(DeviceIndex::new(device), channel);
         ensure_known(&archive, &source.tables, &key).await?;
         let history = history(&archive, &source.tables, &key, range.start, range.end).await?;

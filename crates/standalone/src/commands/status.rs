@@ -112,7 +112,7 @@ async fn lost_today(
         };
         let archive = match &mut archive {
             Some(archive) => &*archive,
-            none => none.insert(AnyArchive::open(&config.archive).await?),
+            none => none.insert(AnyArchive::at(&config.archive).await),
         };
         let last = gaps.iter().map(|gap| gap.end.unwrap_or(now)).max().unwrap_or(now);
         let (from, to) = (first.max(midnight), last.min(now));

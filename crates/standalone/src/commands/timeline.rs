@@ -51,7 +51,7 @@ struct Day {
 /// Prints the picture, the percentages, and what the letters mean.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let source = args.source.open().await?;
-    let (table, archive) = (&source.tables, source.archive().await?);
+    let (table, archive) = (&source.tables, source.archive().await);
     let now = Timestamp::now();
     let day = whole_day(args.day)?;
     let rows = table.list_channels().await.context("reading the channels")?;

@@ -160,7 +160,7 @@ pub(crate) async fn segments(rig: &Rig) -> Vec<SegmentKey> {
 }
 
 pub(crate) async fn segments_of(rig: &Rig, key: &ChannelKey) -> Vec<SegmentKey> {
-    let archive = Folder::open(&rig.archive()).await.unwrap();
+    let archive = Folder::at(rig.archive());
     archive
         .list_segments(key, Timestamp::MIN, Timestamp::MAX)
         .await

@@ -53,7 +53,7 @@ async fn an_export_asks_for_exactly_what_is_archived_and_is_the_same_once_it_is_
 
 /// Copies segments from the rig's archive.
 pub(crate) async fn upload(rig: &Rig, archive: &S3Archive, segments: &[SegmentKey]) {
-    let folder = Folder::open(&rig.archive()).await.unwrap();
+    let folder = Folder::at(rig.archive());
     for segment in segments {
         let key = segment.object_key();
         let meta = folder.describe(&key).await.unwrap().unwrap();

@@ -230,7 +230,7 @@ impl<'a> Stack<'a> {
         let first = &self.segments[0];
         let start = first.start - SignedDuration::from_hours(72);
         let old = SegmentKey::new(first.channel.clone(), start, first.duration, first.generation);
-        let folder = Folder::open(&self.rig.archive()).await.unwrap();
+        let folder = Folder::at(self.rig.archive());
         let key = first.object_key();
         let meta = SegmentMeta {
             captured_at: start,

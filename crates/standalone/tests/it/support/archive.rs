@@ -35,7 +35,7 @@ impl Missing {
 impl Recording {
     /// Lists and decodes everything of a channel; fails on a segment that does not decode in full.
     pub(crate) async fn read(archive: &Path, state: &Path, key: &ChannelKey, picture: &LoopSpec) -> Self {
-        let folder = Folder::open(archive).await.unwrap();
+        let folder = Folder::at(archive);
         let all = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
         let segments = folder.list_segments(key, all.0, all.1).await.unwrap();
         let gaps = Sqlite::open(state)

@@ -25,6 +25,9 @@ const REPORT_NEAR: SignedDuration = SignedDuration::from_mins(1);
 const REPORT_WITHIN: SignedDuration = SignedDuration::from_secs(1);
 /// Pictures are further apart than this (up to 200 a second), and a picture that is seen again is nearer to itself.
 const APART: SignedDuration = SignedDuration::from_millis(5);
+/// A playback that ends so near to the end of what was asked for has come to it: devices round the times of their files,
+/// and begin with a key frame, before or after the moment that was asked for.
+const END_NEAR: SignedDuration = SignedDuration::from_secs(5);
 /// Frames held back at most: some seconds of pictures and sound at any rate.
 const HELD_MAX: usize = 4_096;
 
@@ -35,6 +38,7 @@ pub(super) struct Dating {
     before: Footprint,
     after: Footprint,
     asked_from: Timestamp,
+    asked_to: Timestamp,
     missing_from: Timestamp,
     missing_to: Timestamp,
     goes_on: bool,
@@ -47,6 +51,8 @@ pub(super) struct Dating {
     lead_in: Vec<Frame>,
     /// The device's clock minus the media's, by its sender reports.
     reported: Option<SignedDuration>,
+    /// The first frame's time and the last's, on the media's clock.
+    played: Option<(SignedDuration, SignedDuration)>,
     held: VecDeque<Frame>,
     ready: VecDeque<Frame>,
     is_filling: bool,
@@ -61,6 +67,7 @@ impl Dating {
             before,
             after,
             asked_from: playback.asked.start,
+            asked_to: playback.asked.end,
             missing_from: playback.missing.start,
             missing_to: playback.missing.end,
             goes_on: playback.goes_on,
@@ -69,6 +76,7 @@ impl Dating {
             recognised: false,
             lead_in: Vec::new(),
             reported: None,
+            played: None,
             held: VecDeque::new(),
             ready: VecDeque::new(),
             is_filling: false,
@@ -94,6 +102,9 @@ impl Dating {
         if self.is_over {
             return;
         }
+        let now = frame.time.since_start();
+        let (first, last) = self.played.unwrap_or((now, now));
+        self.played = Some((first, last.max(now)));
         if let Some(seen) = self.recognise(&frame) {
             self.offset = Some(seen);
             self.recognised = true;
@@ -135,6 +146,13 @@ impl Dating {
     /// Whether all that is missing has come.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Whether the device has played all that it was asked for, or all that is missing of it.
+    pub(super) fn is_played(&self) -> bool {
+        let asked = self.asked_to.duration_since(self.asked_from);
+        let reaches_end = |(first, last): (SignedDuration, SignedDuration)| last - first >= asked - END_NEAR;
+        self.is_over || self.played.is_some_and(reaches_end)
     }
 
     /// Whether times are ours, by a frame that was recognised, and not the device's.

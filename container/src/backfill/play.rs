@@ -28,7 +28,8 @@ const SPEED_MAX: i32 = 4;
 const HOLE_AFTER: SignedDuration = SignedDuration::from_secs(2);
 
 /// Plays, and leaves segments in the spool. Of a playback that breaks off, the segment that was open is given up: it
-/// would end in the middle of a group of pictures, and what follows could never be fetched without them.
+/// would end in the middle of a group of pictures, and what follows may have to begin with a key frame. Of one that the
+/// device ends it is kept, for there may be no more.
 pub(super) async fn play<A: ArchiveRead>(
     player: &Player,
     archive: &A,
@@ -108,7 +109,12 @@ impl Reel {
                 Ok(Item::Goodbye) => {
                     self.dating.end();
                     self.record_ready().await?;
-                    return Ok(Ended::Complete);
+                    return Ok(if self.dating.is_played() {
+                        Ended::Complete
+                    } else {
+                        // A device may say goodbye for any reason: RFC 3550 section 6.6.
+                        Ended::Early
+                    });
                 }
                 Err(failure) => {
                     tracing::info!(reason = failure.text, "a playback broke off");
@@ -182,8 +188,8 @@ impl Reel {
         let whole = self.closed.len();
         let finished = self.pipeline.finish().await;
         self.take_events();
-        let is_complete = matches!(ended, Ok(Ended::Complete)) && finished.is_ok();
-        if !is_complete {
+        let is_ended = matches!(ended, Ok(Ended::Complete | Ended::Early)) && finished.is_ok();
+        if !is_ended {
             self.give_up_newest(whole).map_err(|error| {
                 PortError::unknown(format!("giving up footage of {}", playback.key), error)
             })?;
@@ -194,7 +200,7 @@ impl Reel {
             to = %playback.missing.end,
             segments = self.closed.len(),
             recognised = self.dating.is_recognised(),
-            complete = is_complete,
+            complete = matches!(ended, Ok(Ended::Complete)) && finished.is_ok(),
             "footage played"
         );
         finished.map_err(broken)?;

@@ -23,6 +23,8 @@ mod lag;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod playback;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod storage;

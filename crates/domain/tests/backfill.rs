@@ -261,6 +261,49 @@ fn a_device_that_fails_is_left_alone_longer_each_time_and_people_are_told() {
     assert_eq!(world.memory().settled(&key), [], "a failed look settles nothing");
 }
 
+#[test]
+fn a_device_that_has_no_time_is_asked_again_and_gives_everything_later() {
+    let world = World::new(1);
+    let key = channel(1, 1);
+    world.want(&key, true);
+    world.lose(&key, 50_000, 50_020, GapCause::Network);
+    world.footage.record(&key, at(40_000)..at(60_000));
+    let fetch = world.worker();
+    world.footage.set_busy(true);
+    for _ in 0..2 {
+        let report = block_on(world.round(&fetch, "a"));
+        assert_eq!((report.playbacks, report.failed.len()), (1, 1), "{report:?}");
+        world.pass(10 * 60);
+    }
+    assert_eq!(world.memory().settled(&key), []);
+    world.footage.set_busy(false);
+    block_on(world.round(&fetch, "a"));
+    check_filled(&world, &key);
+}
+
+#[test]
+fn a_device_that_never_gives_what_it_says_it_has_does_not_hold_up_its_other_holes_for_ever() {
+    let world = World::new(1);
+    let (first, second) = (channel(1, 1), channel(1, 2));
+    for (key, start) in [(&first, 50_000), (&second, 60_000)] {
+        world.want(key, true);
+        world.lose(key, start, start + 20, GapCause::Network);
+        world.footage.record(key, at(start - 1_000)..at(start + 1_000));
+    }
+    let fetch = world.worker();
+    world.footage.set_busy(true);
+    let mut tries = 0;
+    while world.memory().settled(&first).is_empty() {
+        tries += block_on(world.round(&fetch, "a")).playbacks;
+        world.pass(60);
+    }
+    assert_eq!(tries, 6);
+    assert_eq!(world.memory().settled(&first)[0].fate, Fate::Fetched);
+    world.footage.set_busy(false);
+    block_on(world.round(&fetch, "a"));
+    check_filled(&world, &second);
+}
+
 struct Failing<'a>(&'a FakeFootage);
 
 impl domain::ports::Footage for Failing<'_> {
@@ -411,7 +454,11 @@ fn weather(seed: u64) -> Outcome {
         "not quiet"
     );
     Outcome {
-        reached: BTreeMap::from([("crash".to_owned(), crashes), ("stored".to_owned(), stored)]),
+        reached: BTreeMap::from([
+            ("crash".to_owned(), crashes),
+            ("stored".to_owned(), stored),
+            ("ended early".to_owned(), world.footage.ended_early()),
+        ]),
         simulated: world.now().duration_since(at(NOW)),
     }
 }
@@ -470,7 +517,7 @@ fn a_storm_stores_nothing_twice_and_all_in_the_end() {
         test: "backfill",
         seeds: 15,
         run: weather,
-        branches: &["crash", "stored"],
+        branches: &["crash", "stored", "ended early"],
     };
     let _ = storm.weather_all();
 }

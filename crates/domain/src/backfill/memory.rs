@@ -11,6 +11,13 @@ pub const MEMORY: &str = "backfill";
 /// first, and would be asked for once more.
 const SETTLED_MAX: usize = 2_000;
 
+/// A device that ends a playback so often in a row without a picture, over an hour by default, has nothing more to give;
+/// the first times it may have been busy.
+const EARLY_MAX: u32 = 6;
+
+/// What is said of a device that does that.
+pub(super) const ENDED_EARLY: &str = "the device ended the playback before its end";
+
 /// What the backfill remembers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -33,6 +40,9 @@ struct Lease {
 #[serde(rename_all = "camelCase")]
 struct Waiting {
     failures: u32,
+    /// How often of late it ended a playback without giving anything.
+    #[serde(default)]
+    ended_early: u32,
     again_at: Timestamp,
     why: String,
 }
@@ -52,7 +62,8 @@ pub struct Settled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
-    /// It was played to its end; what is missing of it still is not to be had.
+    /// It was played to its end, or the device has ended playback after playback before it; what is missing of it still
+    /// is not to be had.
     Fetched,
     /// The device says that it has nothing there.
     NotOnDevice,
@@ -104,16 +115,41 @@ impl Memory {
         why: String,
         now: Timestamp,
     ) {
-        let failures = self.waiting.get(device).map_or(0, |waiting| waiting.failures);
+        let (failures, ended_early) = self
+            .waiting
+            .get(device)
+            .map_or((0, 0), |waiting| (waiting.failures, waiting.ended_early));
         let factor = 1_i32.checked_shl(failures).unwrap_or(i32::MAX);
         let wait = policy.retry_first.saturating_mul(factor).min(policy.retry_max);
         let waiting = Waiting {
             // Beyond 30 doublings any wait is the longest.
             failures: (failures + 1).min(30),
+            ended_early,
             again_at: now.saturating_add(wait).unwrap_or(Timestamp::MAX),
             why,
         };
         self.waiting.insert(device.clone(), waiting);
+    }
+
+    /// The device ended a playback early, which is a failure like others until it has done so [`EARLY_MAX`] times without
+    /// giving anything; whether it is to be believed now.
+    pub(super) fn ended_early(
+        &mut self,
+        policy: &BackfillPolicy,
+        device: &DeviceIndex,
+        gave: bool,
+        now: Timestamp,
+    ) -> bool {
+        self.failed(policy, device, ENDED_EARLY.to_owned(), now);
+        let waiting = self.waiting.get_mut(device);
+        let times = waiting.map_or(0, |waiting| {
+            waiting.ended_early = if gave { 0 } else { waiting.ended_early + 1 };
+            waiting.ended_early
+        });
+        if times >= EARLY_MAX {
+            self.worked(device);
+        }
+        times >= EARLY_MAX
     }
 
     /// The device did what it was asked.

@@ -1,6 +1,6 @@
 //! One piece: asked for, played, stored.
 
-use super::memory::{Fate, Memory};
+use super::memory::{ENDED_EARLY, Fate, Memory};
 use super::plan::{Piece, admits};
 use super::policy::BackfillPolicy;
 use super::run::Report;
@@ -39,6 +39,8 @@ pub(super) struct Done {
     playbacks: usize,
     /// Why the device did not do what it was asked.
     device_failed: Option<String>,
+    /// What it was asked for when it ended a playback early.
+    ended_early: Option<Range<Timestamp>>,
     /// Why what was fetched is not in the archive yet.
     store_failed: Option<String>,
 }
@@ -127,6 +129,10 @@ async fn play<F: Footage, P: Fetch, A, T, L>(
     done.playbacks += 1;
     match ports.fetch.fetch(&playback).await? {
         Ended::Complete => Ok(Some(Fate::Fetched)),
+        Ended::Early => {
+            done.ended_early = Some(part.clone());
+            Ok(None)
+        }
         Ended::CutShort => {
             done.device_failed = Some("the playback broke off".to_owned());
             Ok(None)
@@ -236,13 +242,18 @@ impl Done {
         for segment in &self.stored {
             report.filled = report.filled.saturating_add(segment.duration);
         }
-        match self.device_failed {
-            Some(why) => {
-                report.failed.insert(key.to_string(), why.clone());
-                memory.failed(policy, &key.device, why, now);
+        if let Some(part) = self.ended_early {
+            let gave = !self.stored.is_empty() || self.store_failed.is_some();
+            if memory.ended_early(policy, &key.device, gave, now) {
+                memory.settle(key, part.start, part.end, Fate::Fetched);
+            } else {
+                report.failed.insert(key.to_string(), ENDED_EARLY.to_owned());
             }
-            None if !self.settled.is_empty() => memory.worked(&key.device),
-            None => {}
+        } else if let Some(why) = self.device_failed {
+            report.failed.insert(key.to_string(), why.clone());
+            memory.failed(policy, &key.device, why, now);
+        } else if !self.settled.is_empty() {
+            memory.worked(&key.device);
         }
         if let Some(why) = self.store_failed {
             report.failed.insert(key.to_string(), why);

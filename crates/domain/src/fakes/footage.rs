@@ -20,6 +20,11 @@ struct State {
     playing: BTreeMap<DeviceIndex, u32>,
     most_at_once: u32,
     asked: u64,
+    /// No device has time.
+    busy: bool,
+    /// Playbacks that a device ended early without giving anything, one after the other.
+    given_nothing: BTreeMap<DeviceIndex, u32>,
+    ended_early: u64,
 }
 
 impl FakeFootage {
@@ -49,6 +54,33 @@ impl FakeFootage {
     /// How often devices were asked for anything.
     pub fn asked(&self) -> u64 {
         self.state().asked
+    }
+
+    /// From now on every device ends every playback at once, or none does.
+    pub fn set_busy(&self, busy: bool) {
+        self.state().busy = busy;
+    }
+
+    /// How many playbacks devices have ended early.
+    pub fn ended_early(&self) -> u64 {
+        self.state().ended_early
+    }
+
+    /// How a playback of which so much was given ends in bad weather. A device with footage does not end one after the
+    /// other without giving any of it.
+    fn ends(&self, device: &DeviceIndex, gave: bool, error: &PortError) -> Ended {
+        let mut state = self.state();
+        let given_nothing = state.given_nothing.entry(device.clone()).or_default();
+        *given_nothing = if gave { 0 } else { *given_nothing + 1 };
+        match error {
+            PortError::Throttled { .. } if *given_nothing <= GIVEN_NOTHING_MAX => {
+                state.ended_early += 1;
+                Ended::Early
+            }
+            PortError::Throttled { .. } | PortError::Unknown { .. } | PortError::Refused { .. } => {
+                Ended::CutShort
+            }
+        }
     }
 
     fn files(&self, key: &ChannelKey) -> Vec<Range<Timestamp>> {
@@ -101,6 +133,8 @@ pub struct FakeFetch {
     disk: Arc<Mutex<Vec<SegmentKey>>>,
 }
 
+/// In bad weather, playbacks in a row that a device ends at once.
+const GIVEN_NOTHING_MAX: u32 = 3;
 /// The longest segment a fetch makes.
 const SEGMENT: SignedDuration = SignedDuration::from_secs(30);
 /// From one key frame to the next.
@@ -172,13 +206,18 @@ impl Fetch for FakeFetch {
         let weather = &self.footage.weather;
         let _playing = Playing::begin(&self.footage, &playback.key.device);
         weather.call("connecting", || ()).await?;
+        if self.footage.state().busy {
+            return Ok(Ended::Early);
+        }
+        let mut gave = false;
         for part in self.parts(playback) {
             let mut at = part.start;
             while at < part.end {
                 let end = at.saturating_add(SEGMENT).unwrap_or(part.end).min(part.end);
-                if weather.call("playing", || ()).await.is_err() {
-                    return Ok(Ended::CutShort);
+                if let Err(error) = weather.call("playing", || ()).await {
+                    return Ok(self.footage.ends(&playback.key.device, gave, &error));
                 }
+                gave = true;
                 let length = end.duration_since(at);
                 let segment = SegmentKey::new(playback.key.clone(), at, length, Generation::BACKFILL);
                 self.disk().push(segment);

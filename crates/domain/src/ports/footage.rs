@@ -54,8 +54,10 @@ pub struct Playback {
 /// How a playback ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// All that the device has of it was played.
+    /// All that was asked for was played.
     Complete,
+    /// The device ended it before that, and said so: it has no more, or no time.
+    Early,
     /// The connection broke or fell silent: there may be more.
     CutShort,
 }

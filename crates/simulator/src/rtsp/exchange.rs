@@ -207,7 +207,13 @@ fn refuse(fault: Option<StreamFault>) -> Result<(), StatusCode> {
         Some(StreamFault::Drop) => Err(StatusCode::ServiceUnavailable),
         Some(StreamFault::NotFound) => Err(StatusCode::NotFound),
         Some(StreamFault::Unauthorized) => Err(StatusCode::Unauthorized),
-        Some(StreamFault::Freeze | StreamFault::Stutter { .. } | StreamFault::GarbageRtp) | None => Ok(()),
+        Some(
+            StreamFault::Freeze
+            | StreamFault::Stutter { .. }
+            | StreamFault::Goodbye { .. }
+            | StreamFault::GarbageRtp,
+        )
+        | None => Ok(()),
     }
 }
 

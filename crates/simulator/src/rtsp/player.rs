@@ -114,8 +114,9 @@ impl Player {
 
     /// Appends what is due at `now`, as `fault` has it, a bounded number of units at once.
     pub(super) fn fill(&mut self, now: Timestamp, fault: Option<StreamFault>, out: &mut BytesMut) -> Next {
+        let end = self.end_with(fault);
         for _ in 0..UNITS_AT_ONCE {
-            let Some(track) = earliest(&mut self.tracks, self.end) else {
+            let Some(track) = earliest(&mut self.tracks, end) else {
                 self.put_goodbyes(now, out);
                 return Next::Finished;
             };
@@ -129,13 +130,23 @@ impl Player {
             track.send(out, &self.timeline, fault);
         }
         self.put_reports(now, fault, out);
-        Next::At(self.wake())
+        Next::At(self.wake(end))
+    }
+
+    /// The end, if there is one.
+    fn end_with(&self, fault: Option<StreamFault>) -> Option<Timestamp> {
+        let Some(StreamFault::Goodbye { after_seconds }) = fault else {
+            return self.end;
+        };
+        let after = SignedDuration::from_secs(i64::from(after_seconds));
+        let goodbye = self.timeline.base.saturating_add(after).unwrap_or(Timestamp::MAX);
+        Some(self.end.map_or(goodbye, |end| end.min(goodbye)))
     }
 
     /// When something will be due: a unit, a report, or the end.
-    fn wake(&mut self) -> Timestamp {
-        let unit = earliest(&mut self.tracks, self.end).map(|track| track.next_at());
-        unit.or(self.end)
+    fn wake(&mut self, end: Option<Timestamp>) -> Timestamp {
+        let unit = earliest(&mut self.tracks, end).map(|track| track.next_at());
+        unit.or(end)
             .map_or(self.next_report, |at| self.timeline.due(at).min(self.next_report))
     }
 
@@ -331,6 +342,23 @@ mod tests {
         for reports in [video_reports, audio_reports] {
             let goodbye = reports.last().unwrap();
             assert_eq!(goodbye[28..30], [0x81, 203]);
+        }
+    }
+
+    #[test]
+    fn a_device_without_time_says_goodbye_in_the_middle() {
+        let kind = Kind::Playback {
+            start: now() - seconds(60),
+            end: now() - seconds(50),
+        };
+        for after_seconds in [0, 3] {
+            let (mut player, _) = start(kind, Speed::parse("8").unwrap());
+            let goodbye = Some(StreamFault::Goodbye { after_seconds });
+            let (next, bytes) = run(&mut player, now() + seconds(3), goodbye);
+            assert_eq!(next, Next::Finished);
+            let [video, video_reports, ..] = packets(&bytes);
+            assert_eq!(frames(&video), after_seconds as usize * 25);
+            assert_eq!(video_reports.last().unwrap()[28..30], [0x81, 203]);
         }
     }
 

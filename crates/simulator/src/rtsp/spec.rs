@@ -114,6 +114,12 @@ pub enum StreamFault {
         /// The share that is lost, 0 to 1.
         loss: f64,
     },
+    /// Sessions end with a goodbye (RTCP BYE) when they have played for so long, whatever is left: a device that has no
+    /// time for a playback.
+    Goodbye {
+        /// For how long, in seconds of what is played.
+        after_seconds: u32,
+    },
     /// Each unit is replaced by a packet of random bytes.
     GarbageRtp,
 }

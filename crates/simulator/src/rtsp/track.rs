@@ -153,7 +153,7 @@ impl Track {
                 let lost = rand::random_bool(loss.clamp(0.0, 1.0));
                 self.put_unit((!lost).then_some(out), timeline);
             }
-            Some(StreamFault::NotFound | StreamFault::Unauthorized) | None => {
+            Some(StreamFault::NotFound | StreamFault::Unauthorized | StreamFault::Goodbye { .. }) | None => {
                 self.put_unit(Some(out), timeline);
             }
         }

@@ -1,5 +1,6 @@
 //! What each operation does to the world.
 
+use crate::media::LoopSpec;
 use crate::operation::Operation;
 use crate::rtsp::StreamFault;
 use crate::scenario::{DeviceStatus, WireId};
@@ -31,10 +32,7 @@ impl World {
                 device,
                 channel,
                 video,
-            } => {
-                video.validate()?;
-                self.fleet.get_mut(&device)?.channel_mut(&channel)?.spec.video = video;
-            }
+            } => self.set_video(&device, &channel, video)?,
             Operation::StreamFault {
                 device,
                 channel,
@@ -61,18 +59,20 @@ impl World {
                 description,
             } => {
                 let state = if active { "active" } else { "inactive" };
-                self.tell(
-                    now,
-                    &device,
-                    json!({
-                        "channelID": channel, "eventType": kind, "eventState": state,
-                        "eventDescription": description,
-                    }),
-                );
+                let event = json!({
+                    "channelID": channel, "eventType": kind, "eventState": state, "eventDescription": description,
+                });
+                self.tell(now, &device, event);
             }
             Operation::CutEvents => self.cause(Effect::CutEvents),
         }
         self.cause(Effect::Streams);
+        Ok(())
+    }
+
+    fn set_video(&mut self, index: &str, channel: &WireId, video: LoopSpec) -> anyhow::Result<()> {
+        video.validate()?;
+        self.fleet.get_mut(index)?.channel_mut(channel)?.spec.video = video;
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Without a scenario it has four devices of one channel each. Its only user is `admin`; the password is the
 /// scenario's `gateway.password`, `Millrace-2020` when that is not set. Faults are POSTed as JSON to the
-/// control URL it prints, for example `{"op": "reboot"}`.
+/// control URL it prints, for example `{"op": "reboot"}`. MILLRACE_LOG says which log lines it writes.
 #[derive(Debug, Parser)]
 #[command(name = "millrace-simulator", version)]
 struct Arguments {
@@ -53,7 +53,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

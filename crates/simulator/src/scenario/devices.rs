@@ -223,13 +223,6 @@ impl ChannelSpec {
         self
     }
 
-    /// The same with sound.
-    #[must_use]
-    pub fn with_audio(mut self, audio: AudioCodec) -> Self {
-        self.audio = Some(audio);
-        self
-    }
-
     /// The stream of the channel.
     pub(crate) fn stream(&self, kind: Kind) -> StreamSpec {
         StreamSpec {

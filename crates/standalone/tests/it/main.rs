@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod archive;
+mod away;
 mod backfill;
 mod demo;
 mod gateway_setup;

@@ -220,7 +220,7 @@ fn two_megabits() -> StreamSpec {
 async fn a_channel_whose_ffmpeg_hangs_goes_on_and_says_what_it_lost() {
     let (spec, kbps) = (two_megabits(), 307);
     let bed = transcoding(&spec, kbps).await;
-    let running = bed.run().await;
+    let running = bed.run();
     eventually("a segment is archived", async || {
         !bed.segments(1).await.is_empty()
     })
@@ -262,7 +262,7 @@ async fn a_channel_whose_ffmpeg_hangs_goes_on_and_says_what_it_lost() {
 async fn an_ffmpeg_that_hangs_does_not_hold_up_the_end() {
     let (spec, kbps) = (two_megabits(), 311);
     let bed = transcoding(&spec, kbps).await;
-    let running = bed.run().await;
+    let running = bed.run();
     eventually("a segment is archived", async || {
         !bed.segments(1).await.is_empty()
     })

@@ -16,6 +16,10 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// A share that hangs keeps nobody waiting for the rest.
+const ARCHIVE_ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Arguments of `millrace status`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +57,8 @@ async fn print(config: &Config, table: &Sqlite, json: bool) -> anyhow::Result<Ve
     let now = Timestamp::now();
     let silent_after = silence::read(table, config.dispatch.heartbeat_stale).await?;
     let fleet = observe(table, now, silent_after).await?;
-    let lost = lost_today(config, table, &fleet, now).await;
+    let lost = timeout(ARCHIVE_ANSWERS_WITHIN, lost_today(config, table, &fleet, now));
+    let lost = lost.await.context("asking the archive").flatten();
     if let Err(error) = &lost {
         writeln!(
             std::io::stderr(),

@@ -23,10 +23,12 @@ pub(crate) struct Said {
 }
 
 impl Shelf {
-    /// Empty tables.
+    /// Empty tables and an empty archive.
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tables = Sqlite::open(&folder.path().join("state.sqlite")).await.unwrap();
+        let archive = local::Folder::at(folder.path().join("archive"));
+        archive.make().await.unwrap();
         Self { folder, tables }
     }
 

@@ -6,9 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A host that runs recorders in name only. As on ECS, a launch token names one task for ever, launches come out of a
-/// bucket, a task may be told to end soon, and in bad weather the list lags: new tasks are missing from it and ended
-/// ones still on it. Clones share it.
+/// Tasks younger than this are taken for running when a token names them: as the adapter of ECS does, which looks into
+/// older ones.
+const LOOKED_INTO_FROM: SignedDuration = SignedDuration::from_mins(1);
+
+/// A host that runs recorders in name only. As on ECS, a launch token names one task until that is known to have ended,
+/// launches come out of a bucket, a task may be told to end soon, and in bad weather the list lags: new tasks are missing from
+/// it and ended ones still on it. Clones share it.
 #[derive(Debug, Clone)]
 pub struct FakeTasks {
     weather: Weather,
@@ -63,6 +67,15 @@ struct Task {
 const LAG: SignedDuration = SignedDuration::from_secs(20);
 
 impl State {
+    /// The task that the token names, unless that is known to have ended.
+    fn named(&self, token: &str) -> Option<&TaskArn> {
+        let may_run = |task: &Task| {
+            task.ended_at.is_none() || self.now.duration_since(task.live.started_at) < LOOKED_INTO_FROM
+        };
+        let named = self.tokens.get(token)?;
+        self.tasks.get(named).is_some_and(may_run).then_some(named)
+    }
+
     /// Takes a launch out of the bucket, if there is one and room for its task.
     fn take_a_launch(&mut self) -> Result<(), PortError> {
         if self.full {
@@ -239,8 +252,8 @@ impl Tasks for FakeTasks {
         }
         let start = || {
             let mut state = self.state();
-            if let Some(arn) = state.tokens.get(&launch.token) {
-                return Ok(arn.clone());
+            if let Some(named) = state.named(&launch.token) {
+                return Ok(named.clone());
             }
             state.take_a_launch()?;
             state.started += 1;

@@ -91,7 +91,7 @@ async fn an_archive_that_cannot_be_read_hides_what_was_lost_and_nothing_else() {
         cause: GapCause::Network,
     };
     shelf.tables.put_gap(&gap).await.unwrap();
-    std::fs::write(shelf.file("archive"), b"no folder").unwrap();
+    std::fs::rename(shelf.file("archive"), shelf.file("elsewhere")).unwrap();
     let status = shelf.run(&["status"]).await;
     assert!(status.well && status.err.contains("not known"), "{status:?}");
     assert!(
@@ -184,7 +184,6 @@ async fn files_that_are_there_are_refused_before_anything_is_looked_for() {
         &["playlist", "A", "1", "-o", "b.m3u8", "--master", "./a.m3u8"],
         &["playlist", "A", "1", "-o", "b.m3u8", "--master", "archive/m.m3u8"],
     ];
-    std::fs::create_dir(shelf.file("archive")).unwrap();
     for command in commands {
         let said = shelf.run(&[command, &range].concat()).await;
         let right = ["is there already", "in the same folder"];

@@ -86,3 +86,13 @@ fn a_storm_holds_its_invariants_and_order_returns_after_it() {
     };
     let _ = storm.weather_all();
 }
+
+/// They found what docs/benchmarks.md tells of, or how long the storm may take.
+const ONCE_FAILED: [u64; 2] = [356, 4240];
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    for seed in ONCE_FAILED {
+        Sim::new(seed).run();
+    }
+}

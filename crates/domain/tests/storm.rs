@@ -123,3 +123,13 @@ fn a_storm_holds_its_invariants_and_order_returns_after_it() {
         "I13: {percent} % of what was to be had was recorded"
     );
 }
+
+/// They found what docs/benchmarks.md tells of, or a fault of the storm itself.
+const ONCE_FAILED: [u64; 4] = [565, 790, 2134, 4418];
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    for seed in ONCE_FAILED {
+        Sim::new(seed).run();
+    }
+}

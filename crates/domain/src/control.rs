@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 ///
 /// # Errors
 /// The table's; [`PortError::Refused`] for a value that does not read as such.
-pub(crate) async fn read<T, V>(table: &T, name: &str) -> Result<(Option<V>, Option<u64>), PortError>
+pub async fn read<T, V>(table: &T, name: &str) -> Result<(Option<V>, Option<u64>), PortError>
 where
     T: ControlTable,
     V: DeserializeOwned,
@@ -25,7 +25,7 @@ where
 ///
 /// # Errors
 /// The table's.
-pub(crate) async fn read_or_default<T, V>(table: &T, name: &str) -> Result<(V, Option<u64>), PortError>
+pub async fn read_or_default<T, V>(table: &T, name: &str) -> Result<(V, Option<u64>), PortError>
 where
     T: ControlTable,
     V: DeserializeOwned + Default,
@@ -40,12 +40,7 @@ where
 ///
 /// # Errors
 /// The table's.
-pub(crate) async fn write<T, V>(
-    table: &T,
-    name: &str,
-    value: &V,
-    version: Option<u64>,
-) -> Result<Put, PortError>
+pub async fn write<T, V>(table: &T, name: &str, value: &V, version: Option<u64>) -> Result<Put, PortError>
 where
     T: ControlTable,
     V: Serialize,
@@ -55,7 +50,7 @@ where
 }
 
 /// Whoever wrote the item at the same time was faster, as often as it was tried.
-pub(crate) fn contended(name: &str) -> PortError {
+pub fn contended(name: &str) -> PortError {
     PortError::throttled(writing(name), "others write it at the same time")
 }
 

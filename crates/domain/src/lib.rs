@@ -13,7 +13,7 @@ pub mod backfill;
 pub mod channel;
 #[cfg(any(test, feature = "fakes"))]
 pub mod contract;
-mod control;
+pub mod control;
 pub mod coverage;
 pub mod credentials;
 pub mod death;

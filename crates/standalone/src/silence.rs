@@ -3,6 +3,7 @@
 //! It follows from how often recorders report, which is an option of `millrace run`. Commands that look at the tables
 //! have no such option: `run` writes down what it goes by.
 
+use domain::control;
 use domain::ports::{ControlTable, PortError, Put};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The control item with it.
 const ITEM: &str = "silence";
 
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Silence {
     silent_after: SignedDuration,
@@ -21,22 +22,14 @@ struct Silence {
 /// # Errors
 /// The table's.
 pub(crate) async fn write(table: &impl ControlTable, silent_after: SignedDuration) -> Result<(), PortError> {
-    let doing = || format!("writing the control item `{ITEM}`");
-    let before = table.get_control(ITEM).await?;
-    let silence = Silence { silent_after };
-    let value = serde_json::to_value(silence).map_err(|error| PortError::refused(doing(), error))?;
-    if before.as_ref().is_some_and(|item| item.value == value) {
+    let (before, version) = control::read_or_default::<_, Option<Silence>>(table, ITEM).await?;
+    let silence = Some(Silence { silent_after });
+    if before == silence {
         return Ok(());
     }
-    match table
-        .put_control(ITEM, &value, before.map(|item| item.version))
-        .await?
-    {
+    match control::write(table, ITEM, &silence, version).await? {
         Put::Written => Ok(()),
-        Put::Stale => Err(PortError::throttled(
-            doing(),
-            "another program wrote it at the same time",
-        )),
+        Put::Stale => Err(control::contended(ITEM)),
     }
 }
 
@@ -48,8 +41,7 @@ pub(crate) async fn read(
     table: &impl ControlTable,
     otherwise: SignedDuration,
 ) -> Result<SignedDuration, PortError> {
-    let item = table.get_control(ITEM).await?;
-    let silence = item.and_then(|item| serde_json::from_value::<Silence>(item.value).ok());
+    let (silence, _) = control::read_or_default::<_, Option<Silence>>(table, ITEM).await?;
     Ok(silence.map_or(otherwise, |silence| silence.silent_after))
 }
 

@@ -2,6 +2,7 @@
 //! nothing takes its place.
 
 use super::Folder;
+use domain::control;
 use domain::ports::{ControlTable, PortError, Put};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -31,12 +32,8 @@ impl Folder {
     /// [`PortError::Refused`] when it cannot be made; the table's. Nothing is remembered then.
     pub async fn make_once<T: ControlTable>(&self, table: &T) -> Result<Found, PortError> {
         let path = named(&self.root)?;
-        let item = table.get_control(ITEM).await?;
-        let version = item.as_ref().map(|item| item.version);
-        let mut known: BTreeSet<String> = match item {
-            Some(item) => serde_json::from_value(item.value).map_err(|error| remembering(&path, error))?,
-            None => BTreeSet::new(),
-        };
+        let (known, version) = control::read::<_, BTreeSet<String>>(table, ITEM).await?;
+        let mut known = known.unwrap_or_default();
         let found = in_time(self.look()).await;
         if known.contains(&path) {
             return Ok(found.map_or_else(Found::Away, |()| Found::There));
@@ -44,22 +41,12 @@ impl Folder {
         if found.is_err() {
             in_time(self.make()).await?;
         }
-        known.insert(path.clone());
-        match table
-            .put_control(ITEM, &serde_json::json!(known), version)
-            .await?
-        {
+        known.insert(path);
+        match control::write(table, ITEM, &known, version).await? {
             Put::Written => Ok(Found::There),
-            Put::Stale => Err(PortError::throttled(
-                format!("remembering the archive {path}"),
-                "another program did the same at the same time",
-            )),
+            Put::Stale => Err(control::contended(ITEM)),
         }
     }
-}
-
-fn remembering(path: &str, error: serde_json::Error) -> PortError {
-    PortError::refused(format!("remembering the archive {path}"), error)
 }
 
 async fn in_time(answer: impl Future<Output = Result<(), PortError>>) -> Result<(), PortError> {

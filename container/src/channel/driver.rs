@@ -231,7 +231,8 @@ impl Driver {
         }
     }
 
-    /// Goes on with the handover, if there is one: records in parts, gives back those that nobody asked for, and stops when the successor has what follows.
+    /// Goes on with the handover, if there is one: records in parts, gives back those that nobody asked for, and stops when
+    /// the successor has what follows.
     fn hand_over(&mut self) {
         let Some(handover) = self.handover.as_mut().filter(|_| !self.stopping) else {
             return;

@@ -10,8 +10,8 @@
 //!   where a segment ends, by at most [`SLEW_PPM`] of its length ([`SLEW_FAST_PPM`] when it is more than
 //!   [`FAR`] off). A crystal that is 500 ppm off is followed; a minute of congestion is not.
 //! - When all frames of two whole segments say that UTC is more than [`STEP`] later than we think, our clock
-//!   was set forward: the next segment starts there, unless frames had to wait for us meanwhile. When our clock was set back, nothing may be said twice, so the
-//!   offset slews back.
+//!   was set forward: the next segment starts there, unless frames had to wait for us meanwhile. When our clock was set
+//!   back, nothing may be said twice, so the offset slews back.
 //! - No segment starts before the end of the channel's previous one (`floor`), unless that is more than [`AHEAD_MAX`]
 //!   ahead of our clock: then ours was set back so far (or an earlier recorder's was wrong) that to wait for it, or to slew,
 //!   would misdate everything for hours or days.

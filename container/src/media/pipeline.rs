@@ -163,7 +163,7 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`]; call [`Pipeline::finish`], then [`Pipeline::begin`] again when it makes sense.
     pub async fn push(&mut self, frame: Frame) -> Result<(), PipelineError> {
-        self.offer(frame).await?;
+        self.take(frame)?;
         while self.is_behind() {
             self.note_waiting();
             self.wait().await?;

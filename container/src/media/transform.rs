@@ -242,7 +242,7 @@ impl Transform {
         self.kept.skip_until(|frame| writer.accepts(frame));
         if self.closed && self.kept.next().is_none() {
             running.close_input();
-            debt.is_due();
+            debt.fall_due();
         }
         let patience = if self.closed {
             DRAIN_MAX

@@ -31,12 +31,12 @@ impl Debt {
             last.since_start().max(from.since_start())
         });
         if time.since_start() - answered > HELD_BACK {
-            self.is_due();
+            self.fall_due();
         }
     }
 
     /// It owes an answer from now on, if it did not before.
-    pub(super) fn is_due(&mut self) {
+    pub(super) fn fall_due(&mut self) {
         self.due.get_or_insert_with(Instant::now);
     }
 

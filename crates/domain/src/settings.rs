@@ -205,7 +205,9 @@ impl Overrides {
 
     /// The settings in force for a channel, where `all` are those of all channels.
     pub fn settings(&self, key: &ChannelKey, all: &RecordingSettings) -> RecordingSettings {
-        self.said(key).over(all)
+        self.0
+            .get(&key.prefix())
+            .map_or_else(|| all.clone(), |said| said.over(all))
     }
 
     /// Replaces what was said of a channel; what says nothing is not kept.

@@ -147,6 +147,14 @@ pub(crate) async fn ensure_known<T: ChannelsTable>(
     if is_listed(table, channel).await? {
         return Ok(());
     }
+    ensure_archived(archive, channel).await
+}
+
+/// Refuses a channel that is not one of the known ones and of which nothing is in the archive.
+///
+/// # Errors
+/// Nothing is, or the archive cannot be read.
+pub(crate) async fn ensure_archived(archive: &AnyArchive, channel: &ChannelKey) -> anyhow::Result<()> {
     let page = archive.list_page(channel, None).await;
     let page = page.with_context(|| format!("listing the archive of {channel}"))?;
     ensure!(

@@ -123,9 +123,9 @@ impl Machine {
 
     /// Measures the last full hour at twenty past every hour, for ever.
     pub(crate) async fn measure_for_ever(&self, told: impl Fn(&HourReport)) {
+        let archive = AnyArchive::at(&self.config.archive).await;
         loop {
             sleep(until_twenty_past(Timestamp::now())).await;
-            let archive = AnyArchive::at(&self.config.archive).await;
             let (policy, table, alerts) = (&self.config.hour, &self.table, &self.alerts);
             told(&measure_hour(policy, &archive, table, alerts, Timestamp::now).await);
         }
@@ -134,8 +134,8 @@ impl Machine {
     /// Deletes what is past its retention, for ever.
     pub(crate) async fn keep_for_ever(&self, told: impl Fn(&keep::Report)) {
         let policy = self.config.keep();
+        let archive = AnyArchive::at(&self.config.archive).await;
         loop {
-            let archive = AnyArchive::at(&self.config.archive).await;
             let (table, alerts) = (&self.table, &self.alerts);
             told(&keep(&policy, &archive, table, alerts, Timestamp::now, Mode::Delete).await);
             sleep(self.config.keep_interval).await;
@@ -149,9 +149,9 @@ impl Machine {
             return std::future::pending().await;
         }
         let mut previews = Previews::new(&self.config.data);
+        let archive = AnyArchive::at(&self.config.archive).await;
         loop {
             let round = async {
-                let archive = AnyArchive::at(&self.config.archive).await;
                 // What is tried in vain is tried a few times only.
                 archive.look().await?;
                 previews.round(&archive, &self.table, Timestamp::now()).await

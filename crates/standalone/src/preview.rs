@@ -77,16 +77,11 @@ impl Picture {
         episode: &Episode,
         file: &Path,
     ) -> anyhow::Result<()> {
-        save(file, &self.jpeg)?;
+        write_new(file, &self.jpeg)?;
         archive.put(&self.key, file, &self.meta).await?;
         episode::set_preview(table, &episode.key, episode.start, self.key).await?;
         Ok(())
     }
-}
-
-/// Writes a picture to a file.
-pub(crate) fn save(file: &Path, jpeg: &[u8]) -> anyhow::Result<()> {
-    write_new(file, jpeg)
 }
 
 async fn first_segment(

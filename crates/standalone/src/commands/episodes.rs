@@ -1,7 +1,7 @@
 //! `millrace episodes`: what is kept longer than its retention.
 
 use crate::archive::{ensure_known, history};
-use crate::output::ensure_new;
+use crate::output::{ensure_new, write_new};
 use crate::preview;
 use crate::show;
 use crate::source::{CHANNELS_AT_ONCE, Source, SourceArgs};
@@ -165,7 +165,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             let row = episode::find(table, &place.key(), start).await?;
             let archive = source.archive().await;
             if let Some(jpeg) = preview::stored(&archive, &row).await? {
-                return preview::save(&output, &jpeg);
+                return write_new(&output, &jpeg);
             }
             let picture = preview::take(&archive, &row, Timestamp::now()).await?;
             picture.store(&archive, table, &row, &output).await

@@ -1,7 +1,7 @@
 //! `millrace timeline`: a day of every channel as a picture.
 
 use super::segments::describe;
-use crate::archive::{AnyArchive, ensure_known, history};
+use crate::archive::{AnyArchive, ensure_archived, history};
 use crate::show;
 use crate::source::{CHANNELS_AT_ONCE, SourceArgs};
 use crate::tables::AnyTables;
@@ -60,7 +60,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let keys = match args.device.zip(args.channel) {
         Some((device, channel)) => {
             let key = ChannelKey::new(DeviceIndex::new(device), channel.as_str());
-            ensure_known(&archive, table, &key).await?;
+            if !wanted_since.contains_key(&key) {
+                ensure_archived(&archive, &key).await?;
+            }
             vec![key]
         }
         None => wanted_since.keys().cloned().collect(),

@@ -83,6 +83,21 @@ impl World {
         }
     }
 
+    /// One wanted channel that has a hole of twenty seconds.
+    fn with_hole(cause: GapCause) -> (Self, ChannelKey) {
+        let (world, key) = (Self::new(1), channel(1, 1));
+        world.want(&key, true);
+        world.lose(&key, 50_000, 50_020, cause);
+        (world, key)
+    }
+
+    /// The same, and its device has recorded all of it and more.
+    fn to_fill() -> (Self, ChannelKey) {
+        let (world, key) = Self::with_hole(GapCause::Network);
+        world.footage.record(&key, at(40_000)..at(60_000));
+        (world, key)
+    }
+
     fn now(&self) -> Timestamp {
         at(self.clock.load(Ordering::Relaxed))
     }
@@ -172,11 +187,7 @@ impl World {
 
 #[test]
 fn a_hole_is_filled_once_and_then_nobody_asks_again() {
-    let world = World::new(1);
-    let key = channel(1, 1);
-    world.want(&key, true);
-    world.lose(&key, 50_000, 50_020, GapCause::Network);
-    world.footage.record(&key, at(40_000)..at(60_000));
+    let (world, key) = World::to_fill();
     let fetch = world.worker();
     let report = block_on(world.round(&fetch, "a"));
     assert_eq!(
@@ -206,10 +217,7 @@ fn channels_that_did_not_ask_for_it_are_left_alone() {
 
 #[test]
 fn a_survey_says_what_would_be_asked_for_and_asks_nothing() {
-    let world = World::new(1);
-    let key = channel(1, 1);
-    world.want(&key, true);
-    world.lose(&key, 50_000, 50_020, GapCause::Network);
+    let (world, _) = World::with_hole(GapCause::Network);
     let writes = world.tables.writes();
     let report = world.survey();
     assert_eq!(report.missing, SignedDuration::from_secs(20));
@@ -219,10 +227,7 @@ fn a_survey_says_what_would_be_asked_for_and_asks_nothing() {
 
 #[test]
 fn what_the_device_never_had_is_settled_for_good() {
-    let world = World::new(1);
-    let key = channel(1, 1);
-    world.want(&key, true);
-    world.lose(&key, 50_000, 50_020, GapCause::GatewayDown);
+    let (world, key) = World::with_hole(GapCause::GatewayDown);
     let report = block_on(world.round(&world.worker(), "a"));
     assert_eq!(report.not_on_device, SignedDuration::from_secs(20), "{report:?}");
     assert_eq!(world.memory().settled(&key)[0].fate, Fate::NotOnDevice);
@@ -232,10 +237,7 @@ fn what_the_device_never_had_is_settled_for_good() {
 
 #[test]
 fn a_device_that_fails_is_left_alone_longer_each_time_and_people_are_told() {
-    let world = World::new(1);
-    let key = channel(1, 1);
-    world.want(&key, true);
-    world.lose(&key, 50_000, 50_020, GapCause::Network);
+    let (world, key) = World::with_hole(GapCause::Network);
     let fetch = world.worker();
     let mut tries = Vec::new();
     for minute in 0..200 {
@@ -263,11 +265,7 @@ fn a_device_that_fails_is_left_alone_longer_each_time_and_people_are_told() {
 
 #[test]
 fn a_device_that_has_no_time_is_asked_again_and_gives_everything_later() {
-    let world = World::new(1);
-    let key = channel(1, 1);
-    world.want(&key, true);
-    world.lose(&key, 50_000, 50_020, GapCause::Network);
-    world.footage.record(&key, at(40_000)..at(60_000));
+    let (world, key) = World::to_fill();
     let fetch = world.worker();
     world.footage.set_busy(true);
     for _ in 0..2 {
@@ -329,11 +327,7 @@ impl domain::ports::Footage for Failing<'_> {
 
 #[test]
 fn while_another_worker_has_the_lease_nothing_is_fetched() {
-    let world = World::new(1);
-    let key = channel(1, 1);
-    world.want(&key, true);
-    world.lose(&key, 50_000, 50_020, GapCause::Network);
-    world.footage.record(&key, at(40_000)..at(60_000));
+    let (world, key) = World::to_fill();
     crash_in_the_middle(&world);
     let held = block_on(world.round(&world.worker(), "b"));
     assert!(held.held.is_some(), "{held:?}");
@@ -345,11 +339,8 @@ fn while_another_worker_has_the_lease_nothing_is_fetched() {
 
 #[test]
 fn a_worker_that_was_told_to_end_holds_others_up_no_longer_than_its_last_store_may_take() {
-    let world = World::new(1);
-    let (key, policy) = (channel(1, 1), BackfillPolicy::default());
-    world.want(&key, true);
-    world.lose(&key, 50_000, 50_020, GapCause::Network);
-    world.footage.record(&key, at(40_000)..at(60_000));
+    let (world, key) = World::to_fill();
+    let policy = BackfillPolicy::default();
     crash_in_the_middle(&world);
     for (holder, waits) in [
         ("b", policy.lease.as_secs()),

@@ -1,7 +1,7 @@
 //! A machine whose power was cut and whose archive's share is not mounted yet when it starts again.
 
 use crate::support::archive::Recording;
-use crate::support::rig::{Rig, signal};
+use crate::support::rig::{EVERY_TWO_SECONDS, Rig, signal};
 use domain::ChannelKey;
 use rustix::process::Signal;
 use simulator::Scenario;
@@ -11,14 +11,6 @@ use std::path::Path;
 use std::time::Duration;
 
 const CONFIG: &str = "[recording]\nsegment-seconds = 2";
-const FLAGS: [&str; 6] = [
-    "--poll-interval",
-    "2s",
-    "--dispatch-interval",
-    "1s",
-    "--pull-interval",
-    "2s",
-];
 
 /// How many files with this ending are below a folder.
 fn count(folder: &Path, ending: &str) -> usize {
@@ -38,7 +30,7 @@ fn count(folder: &Path, ending: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_starts_before_its_archive_is_mounted_keeps_everything_until_it_is() {
     let camera = DeviceSpec::camera("A", "A").with_channels([ChannelSpec::new(1)]);
-    let mut rig = Rig::start(Scenario::with_devices([camera]), &FLAGS, CONFIG).await;
+    let mut rig = Rig::start(Scenario::with_devices([camera]), &EVERY_TWO_SECONDS, CONFIG).await;
     let (mount_point, share, spool) = (rig.archive(), rig.data().join("share"), rig.data().join("spool"));
     let patience = Duration::from_secs(40);
     rig.wait_until("the archive has something", patience, async || {

@@ -3,7 +3,7 @@
 use crate::archive::{exports_exactly, plays, say, within};
 use crate::support::archive::Recording;
 use crate::support::browser;
-use crate::support::rig::Rig;
+use crate::support::rig::{EVERY_SECOND, Rig};
 use domain::backfill::{Fate, MEMORY, Memory};
 use domain::ports::Footage;
 use domain::ports::{ControlTable, PortError};
@@ -31,15 +31,6 @@ backfill = true
 segment-seconds = 4
 backfill = true
 ";
-
-const FLAGS: [&str; 6] = [
-    "--poll-interval",
-    "1s",
-    "--dispatch-interval",
-    "1s",
-    "--pull-interval",
-    "1s",
-];
 
 const SEARCH: &str = "POST /ISAPI/ContentMgmt/search";
 
@@ -95,7 +86,7 @@ async fn lost_on_the_way(rig: &Rig, device: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_was_cut_off_for_twenty_seconds_gives_each_of_its_frames_back_once() {
     let scenario = Scenario::with_devices([camera("SD", 1), camera("BARE", 0)]);
-    let mut rig = Rig::start(scenario, &FLAGS, CONFIG).await;
+    let mut rig = Rig::start(scenario, &EVERY_SECOND, CONFIG).await;
     rig.wait_until_recording(&["SD", "BARE"]).await;
     sleep(Duration::from_secs(8)).await;
     let cut_at = Timestamp::now();

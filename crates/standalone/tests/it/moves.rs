@@ -2,7 +2,7 @@
 
 use crate::archive::{exports_exactly, plays, segments_of, within};
 use crate::support::archive::Recording;
-use crate::support::rig::{Rig, signal};
+use crate::support::rig::{EVERY_TWO_SECONDS, Rig, signal};
 use domain::{ChannelKey, GapCause, Generation, SegmentKey};
 use jiff::SignedDuration;
 use rustix::process::Signal;
@@ -14,16 +14,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 const CONFIG: &str = "[recording]\nsegment-seconds = 4";
-const FLAGS: [&str; 8] = [
-    "--poll-interval",
-    "2s",
-    "--dispatch-interval",
-    "1s",
-    "--pull-interval",
-    "2s",
-    "--channels-per-task",
-    "2",
-];
+const TWO_A_TASK: [&str; 2] = ["--channels-per-task", "2"];
 const CAMERAS: [(&str, Codec, Option<AudioCodec>); 4] = [
     ("A", Codec::H264, None),
     ("B", Codec::H265, None),
@@ -54,7 +45,12 @@ async fn recording() -> Rig {
 }
 
 async fn recording_with(flags: &[&str]) -> Rig {
-    let rig = Rig::start(cameras(), &[&FLAGS, flags].concat(), CONFIG).await;
+    let rig = Rig::start(
+        cameras(),
+        &[&EVERY_TWO_SECONDS[..], &TWO_A_TASK, flags].concat(),
+        CONFIG,
+    )
+    .await;
     rig.wait_until_recording(&CAMERAS.map(|(name, ..)| name)).await;
     sleep(Duration::from_secs(5)).await;
     rig

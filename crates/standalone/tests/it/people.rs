@@ -1,6 +1,6 @@
 //! What people are told, and what nobody may learn.
 
-use crate::support::rig::Rig;
+use crate::support::rig::{EVERY_SECOND, Rig};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -15,15 +15,6 @@ use tokio::time::sleep;
 
 /// Unlike anything else in a log.
 const SECRET: &str = "xyzzy-s3cret-47";
-
-const FLAGS: [&str; 6] = [
-    "--poll-interval",
-    "1s",
-    "--dispatch-interval",
-    "1s",
-    "--pull-interval",
-    "1s",
-];
 
 fn one_camera() -> Scenario {
     let camera = DeviceSpec {
@@ -55,7 +46,7 @@ async fn webhook() -> (String, Received) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_hears_from_the_poll_and_from_the_recorders_and_no_secret_leaves_them() {
     let (url, received) = webhook().await;
-    let flags = [&FLAGS[..], &["--alert-webhook", &url]].concat();
+    let flags = [&EVERY_SECOND[..], &["--alert-webhook", &url]].concat();
     let mut rig = Rig::start(one_camera(), &flags, "").await;
     rig.wait_until_recording(&["A"]).await;
     let recorder = rig.recorder_pid("A").await;

@@ -2,7 +2,7 @@
 //! nothing is recorded twice.
 
 use crate::support::archive::{Missing, Recording};
-use crate::support::rig::Rig;
+use crate::support::rig::{EVERY_TWO_SECONDS, Rig};
 use domain::ChannelKey;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -13,14 +13,6 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 const CONFIG: &str = "[recording]\nsegment-seconds = 4";
-const FLAGS: [&str; 6] = [
-    "--poll-interval",
-    "2s",
-    "--dispatch-interval",
-    "1s",
-    "--pull-interval",
-    "2s",
-];
 
 fn two_cameras() -> Scenario {
     let camera = |name: &str| DeviceSpec {
@@ -39,7 +31,7 @@ async fn missing(rig: &Rig, device: &str) -> Vec<Missing> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_millrace_itself_stops_no_recorder_and_its_successor_takes_them_over() {
-    let mut rig = Rig::start(two_cameras(), &FLAGS, CONFIG).await;
+    let mut rig = Rig::start(two_cameras(), &EVERY_TWO_SECONDS, CONFIG).await;
     rig.wait_until_recording(&["A", "B"]).await;
     let recorder = rig.recorder_pid("A").await;
     sleep(Duration::from_secs(5)).await;
@@ -60,7 +52,7 @@ async fn killing_millrace_itself_stops_no_recorder_and_its_successor_takes_them_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_and_a_start_lose_only_the_time_in_between() {
-    let mut rig = Rig::start(two_cameras(), &FLAGS, CONFIG).await;
+    let mut rig = Rig::start(two_cameras(), &EVERY_TWO_SECONDS, CONFIG).await;
     rig.wait_until_recording(&["A", "B"]).await;
     sleep(Duration::from_secs(6)).await;
     let before: Vec<Value> = rig
@@ -96,7 +88,7 @@ async fn a_stop_and_a_start_lose_only_the_time_in_between() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moved_stream_is_recorded_from_its_new_url_within_a_poll_and_a_pull_and_no_other_is_touched() {
-    let mut rig = Rig::start(two_cameras(), &FLAGS, CONFIG).await;
+    let mut rig = Rig::start(two_cameras(), &EVERY_TWO_SECONDS, CONFIG).await;
     rig.wait_until_recording(&["A", "B"]).await;
     let (recorder, url) = (
         rig.recorder_pid("A").await,

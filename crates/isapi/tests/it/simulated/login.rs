@@ -116,12 +116,9 @@ async fn a_wrong_password_costs_one_try_however_many_calls_wait_and_return() {
     client.devices().await.unwrap();
 }
 
-#[tokio::test]
-async fn the_try_that_locks_the_account_says_for_how_long() {
-    let lockout = Lockout {
-        tries: 1,
-        seconds: 60,
-    };
+/// A gateway that locks the account at the first wrong password, and a client that has one.
+async fn locked_by_the_first_try(seconds: u32) -> (Simulator, Client) {
+    let lockout = Lockout { tries: 1, seconds };
     let gateway = Simulator::start(world(GatewaySpec {
         lockout,
         ..GatewaySpec::default()
@@ -129,6 +126,12 @@ async fn the_try_that_locks_the_account_says_for_how_long() {
     .await
     .unwrap();
     let client = client_of(&gateway, |config| config.password = "wrong".into());
+    (gateway, client)
+}
+
+#[tokio::test]
+async fn the_try_that_locks_the_account_says_for_how_long() {
+    let (gateway, client) = locked_by_the_first_try(60).await;
     for _ in 0..3 {
         let Err(IsapiError::Locked {
             locked_for: Some(time),
@@ -209,14 +212,7 @@ async fn a_lock_that_is_over_is_forgotten_and_the_account_was_left_alone_meanwhi
 
 #[tokio::test]
 async fn a_wrong_password_is_tried_once_after_each_lock_however_many_calls_wait() {
-    let lockout = Lockout { tries: 1, seconds: 1 };
-    let gateway = Simulator::start(world(GatewaySpec {
-        lockout,
-        ..GatewaySpec::default()
-    }))
-    .await
-    .unwrap();
-    let client = client_of(&gateway, |config| config.password = "wrong".into());
+    let (gateway, client) = locked_by_the_first_try(1).await;
     for _ in 0..2 {
         for result in join_all((0..20).map(|_| client.check_login())).await {
             assert!(matches!(result, Err(IsapiError::Locked { .. })), "{result:?}");

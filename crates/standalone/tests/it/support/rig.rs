@@ -14,6 +14,22 @@ use tokio::time::{Instant, sleep};
 /// The program under test.
 const MILLRACE: &str = env!("CARGO_BIN_EXE_millrace");
 
+/// Flags for a millrace that polls and pulls every two seconds, and dispatches every second.
+pub(crate) const EVERY_TWO_SECONDS: [&str; 6] = flags("2s");
+/// The same with every loop every second.
+pub(crate) const EVERY_SECOND: [&str; 6] = flags("1s");
+
+const fn flags(look: &'static str) -> [&'static str; 6] {
+    [
+        "--poll-interval",
+        look,
+        "--dispatch-interval",
+        "1s",
+        "--pull-interval",
+        look,
+    ]
+}
+
 /// A simulated gateway and a millrace that records it.
 pub(crate) struct Rig {
     pub(crate) simulator: Simulator,

@@ -7,7 +7,13 @@ use tokio::task::spawn_blocking;
 
 /// Removes what the successor has and returns the rest.
 pub(super) async fn settle(handover: Handover<Pending>) -> Vec<Pending> {
-    let Settled { ours, theirs } = handover.settle();
+    let Settled { ours, theirs, found } = handover.settle();
+    tracing::info!(
+        kept = ours.len(),
+        removed = theirs.len(),
+        ?found,
+        "a handover has ended"
+    );
     // A blocking task that dies leaves files that go to the archive twice: better than not at all.
     let _ = spawn_blocking(move || theirs.iter().for_each(remove)).await;
     ours

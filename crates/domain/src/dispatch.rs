@@ -14,8 +14,8 @@ mod report;
 mod rounds;
 mod run;
 
-pub use plan::{Action, Observed, Placement, Plan, Replaced, plan};
+pub use plan::{Action, Left, Observed, Placement, Plan, Replaced, plan};
 pub use policy::{DispatchPolicy, HEARTBEAT_STALE};
 pub use report::Report;
-pub use rounds::again;
+pub use rounds::{Again, Because, again};
 pub use run::dispatch;

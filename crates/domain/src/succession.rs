@@ -91,9 +91,18 @@ pub fn keeps_from(assignment: &Assignment, now: Timestamp) -> Option<Timestamp> 
     Some(until.min(now.saturating_add(KEEPS_FROM_MAX).unwrap_or(now)))
 }
 
+/// What the successor's first picture was recognised by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FoundBy {
+    /// It is the same, bit by bit.
+    Looks,
+    /// One of the two is encoded anew.
+    Time,
+}
+
 /// Which of the parts begins with the picture that the successor began with; `parts` are the first pictures of the
 /// parts, in order.
-pub fn find(parts: &[FirstPicture], first: FirstPicture) -> Option<usize> {
+pub fn find(parts: &[FirstPicture], first: FirstPicture) -> Option<(usize, FoundBy)> {
     let apart = |part: &FirstPicture| part.at.duration_since(first.at).abs();
     let nearest = |same: &dyn Fn(&FirstPicture) -> bool| {
         let candidates = parts.iter().enumerate().filter(|(_, part)| same(part));
@@ -101,12 +110,16 @@ pub fn find(parts: &[FirstPicture], first: FirstPicture) -> Option<usize> {
             .min_by_key(|(_, part)| apart(part))
             .map(|(index, _)| index)
     };
-    nearest(&|part| part.mark == first.mark && apart(part) <= CLOCKS_APART_MAX)
-        .or_else(|| nearest(&|part| apart(part) <= SAME_WITHIN))
+    let by_looks = nearest(&|part| part.mark == first.mark && apart(part) <= CLOCKS_APART_MAX);
+    let by_time = || nearest(&|part| apart(part) <= SAME_WITHIN);
+    by_looks
+        .map(|index| (index, FoundBy::Looks))
+        .or_else(|| by_time().map(|index| (index, FoundBy::Time)))
 }
 
 /// How many of the parts, from the first on, the successor does not have. Where none begins with its first picture, a part that
 /// only reaches into what it has is kept: better twice than not at all.
 pub fn not_covered(parts: &[FirstPicture], first: FirstPicture) -> usize {
-    find(parts, first).unwrap_or_else(|| parts.iter().filter(|part| part.at < first.at).count())
+    let before = || parts.iter().filter(|part| part.at < first.at).count();
+    find(parts, first).map_or_else(before, |(index, _)| index)
 }

@@ -2,7 +2,7 @@
 
 use aws::dynamodb::Tables;
 use aws::ecs::EcsTasks;
-use domain::dispatch::{DispatchPolicy, Report, again, dispatch};
+use domain::dispatch::{Because, DispatchPolicy, Report, again, dispatch};
 use jiff::Timestamp;
 use lambda::metrics::Metrics;
 use lambda::{Outbox, Stack};
@@ -25,6 +25,8 @@ pub(crate) struct Dispatcher {
 struct Round<'a> {
     trigger: &'static str,
     round: u32,
+    /// Why another one follows.
+    again: Option<Because>,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -37,16 +39,18 @@ impl Dispatcher {
         loop {
             let begin = Timestamp::now();
             let report = dispatch(&self.policy, &self.table, &self.tasks, &self.alerts, begin).await;
+            let next = again(&report, round, Timestamp::now(), deadline);
             let event = Round {
                 trigger,
                 round,
+                again: next.map(|next| next.because),
                 report: &report,
             };
             self.stack.emit("dispatch", &event, &measure(&report), begin);
-            let Some(wait) = again(&report, round, Timestamp::now(), deadline) else {
+            let Some(next) = next else {
                 return report.failure.is_none();
             };
-            sleep(Duration::try_from(wait).unwrap_or_default()).await;
+            sleep(Duration::try_from(next.after).unwrap_or_default()).await;
             round += 1;
         }
     }

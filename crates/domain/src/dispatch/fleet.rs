@@ -1,6 +1,6 @@
 //! The recorders that run, as one look shows them, and what each channel needs by that.
 
-use super::plan::{Action, Observed, Placement, Replaced};
+use super::plan::{Action, Left, Observed, Placement, Replaced};
 use super::policy::DispatchPolicy;
 use super::repack::{Berth, to_empty};
 use crate::channel::ChannelRow;
@@ -34,6 +34,7 @@ pub(super) struct Fleet<'a> {
     /// Emptied now, as others have room for all of their channels.
     emptied: BTreeSet<TaskArn>,
     load: BTreeMap<TaskArn, usize>,
+    pub(super) left: BTreeMap<Left, usize>,
 }
 
 impl<'a> Fleet<'a> {
@@ -44,24 +45,37 @@ impl<'a> Fleet<'a> {
             .filter(|task| !task.stopping)
             .map(|task| (&task.arn, task))
             .collect();
-        let hung = hung(policy, observed.assignments, &live, now);
+        let (hung, silent_together) = hung(policy, observed.assignments, &live, now);
         let held: BTreeSet<TaskArn> = unfinished(observed.assignments)
             .map(|predecessor| predecessor.task.clone())
             .collect();
-        Self {
+        let (moving, in_turn) = moving(policy, &live, &held);
+        let mut fleet = Self {
             policy,
             now,
             hung,
             leaving: leaving(observed),
-            moving: moving(policy, &live, &held),
+            moving,
             live,
             held,
             emptied: BTreeSet::new(),
             load: BTreeMap::new(),
+            left: BTreeMap::new(),
+        };
+        fleet.leave(Left::SilentTogether, silent_together);
+        fleet.leave(Left::OutdatedInTurn, in_turn);
+        fleet
+    }
+
+    pub(super) fn leave(&mut self, why: Left, times: usize) {
+        if times > 0 {
+            *self.left.entry(why).or_default() += times;
         }
     }
 
+    /// One more channel is this recorder's.
     pub(super) fn load(&mut self, task: &TaskArn) {
+        self.leave(Left::Launching, usize::from(!self.live.contains_key(task)));
         *self.load.entry(task.clone()).or_default() += 1;
     }
 
@@ -173,15 +187,19 @@ impl<'a> Fleet<'a> {
     }
 
     /// Live recorders of a kind with room, the fullest first.
-    pub(super) fn room(&self, kind: TaskKind) -> Vec<(TaskArn, usize)> {
-        let mut tasks: Vec<(TaskArn, usize)> = self
+    pub(super) fn room(&mut self, kind: TaskKind) -> Vec<(TaskArn, usize)> {
+        let (given_away, staying): (Vec<_>, Vec<_>) = self
             .live
             .values()
             .filter(|task| task.kind == kind && self.stays(task))
-            .map(|task| (task.arn.clone(), self.room_of(task)))
+            .partition(|task| self.is_given_away(&task.arn));
+        let mut tasks: Vec<(TaskArn, usize)> = staying
+            .into_iter()
+            .map(|task: &LiveTask| (task.arn.clone(), self.room_of(task)))
             .filter(|(_, room)| *room > 0)
             .collect();
         tasks.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+        self.leave(Left::GivenAway, given_away.len());
         tasks
     }
 
@@ -190,11 +208,14 @@ impl<'a> Fleet<'a> {
         self.policy.per_task(task.kind).saturating_sub(load)
     }
 
-    /// Whether a recorder may be given channels: it works, and is not on its way out.
+    /// All of its channels move away from it.
+    fn is_given_away(&self, task: &TaskArn) -> bool {
+        self.held.contains(task) && !self.load.contains_key(task)
+    }
+
+    /// Whether a recorder works, and is not on its way out.
     fn stays(&self, task: &LiveTask) -> bool {
-        let hands_all_over = self.held.contains(&task.arn) && !self.load.contains_key(&task.arn);
         !task.outdated
-            && !hands_all_over
             && !self.hung.contains(&task.arn)
             && !self.leaving.contains(&task.arn)
             && !self.emptied.contains(&task.arn)
@@ -219,7 +240,9 @@ impl<'a> Fleet<'a> {
         let berths = crews.iter().filter_map(|(task, crew)| self.berth(task, crew));
         let under_way = self.live.keys().filter(|task| self.held.contains(**task)).count();
         let more = self.policy.moving_tasks_max.saturating_sub(under_way);
-        self.emptied = to_empty(berths.collect(), more);
+        let in_turn;
+        (self.emptied, in_turn) = to_empty(berths.collect(), more);
+        self.leave(Left::SparseInTurn, in_turn);
         let mut placements = Vec::new();
         for task in &self.emptied {
             self.load.remove(task);
@@ -261,13 +284,16 @@ impl<'a> Fleet<'a> {
         })
     }
 
-    pub(super) fn stops(&self) -> Vec<Action> {
-        self.live
+    pub(super) fn stops(&mut self) -> Vec<Action> {
+        let (record_on, idle): (Vec<_>, Vec<_>) = self
+            .live
             .values()
             .filter(|task| !self.load.contains_key(&task.arn) && !self.leaving.contains(&task.arn))
-            .filter(|task| !self.held.contains(&task.arn) || self.hung.contains(&task.arn))
             .filter(|task| self.now.duration_since(task.started_at) >= self.policy.launch_grace)
-            .map(|task| Action::Stop {
+            .partition(|task| self.held.contains(&task.arn) && !self.hung.contains(&task.arn));
+        let stops = idle
+            .into_iter()
+            .map(|task: &LiveTask| Action::Stop {
                 task: task.arn.clone(),
                 reason: if self.hung.contains(&task.arn) {
                     "it reports nothing"
@@ -275,7 +301,9 @@ impl<'a> Fleet<'a> {
                     "it has no channel"
                 },
             })
-            .collect()
+            .collect();
+        self.leave(Left::RecordsOn, record_on.len());
+        stops
     }
 }
 
@@ -308,26 +336,30 @@ fn leaving<'a>(observed: &Observed<'a>) -> BTreeSet<&'a TaskArn> {
         .collect()
 }
 
-/// Outdated tasks whose channels move now: those that have begun to, and the next ones.
+/// Outdated tasks whose channels move now, those that have begun to and the next ones; and how many are left for later.
 fn moving<'a>(
     policy: &DispatchPolicy,
     live: &BTreeMap<&'a TaskArn, &'a LiveTask>,
     held: &BTreeSet<TaskArn>,
-) -> BTreeSet<&'a TaskArn> {
+) -> (BTreeSet<&'a TaskArn>, usize) {
     let outdated = live.values().filter(|task| task.outdated).map(|task| &task.arn);
     let (begun, next): (Vec<_>, Vec<_>) = outdated.partition(|task| held.contains(task));
     let more = policy.moving_tasks_max.saturating_sub(begun.len());
-    begun.into_iter().chain(next.into_iter().take(more)).collect()
+    let in_turn = next.len().saturating_sub(more);
+    (
+        begun.into_iter().chain(next.into_iter().take(more)).collect(),
+        in_turn,
+    )
 }
 
 /// Tasks that run but none of whose channels reported lately. Where most of the fleet is silent at once, it is
-/// the table that was out of reach, not the recorders: they get as much time again.
+/// the table that was out of reach, not the recorders: they get as much time again. And how many do.
 fn hung<'a>(
     policy: &DispatchPolicy,
     assignments: &'a [AssignmentRow],
     live: &BTreeMap<&'a TaskArn, &'a LiveTask>,
     now: Timestamp,
-) -> BTreeSet<&'a TaskArn> {
+) -> (BTreeSet<&'a TaskArn>, usize) {
     let mut reported: BTreeMap<&TaskArn, Timestamp> = BTreeMap::new();
     for row in assignments {
         let Some(task) = row
@@ -350,9 +382,11 @@ fn hung<'a>(
     };
     let silent = silent_for(policy.heartbeat_stale);
     if silent.len() > 1 && silent.len() * 2 > reported.len() {
-        return silent_for(policy.heartbeat_stale.saturating_mul(2));
+        let hung = silent_for(policy.heartbeat_stale.saturating_mul(2));
+        let silent_together = silent.len() - hung.len();
+        return (hung, silent_together);
     }
-    silent
+    (silent, 0)
 }
 
 fn update(row: &ChannelRow, assignment: &Assignment) -> Option<Box<Assignment>> {

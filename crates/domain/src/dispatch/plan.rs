@@ -31,6 +31,8 @@ pub struct Plan {
     pub waiting: BTreeMap<ChannelKey, Timestamp>,
     /// Starts left for the next run because this one has its fill.
     pub launches_left: usize,
+    /// How often something was left as it is, by why.
+    pub left: BTreeMap<Left, usize>,
 }
 
 /// One step.
@@ -122,6 +124,26 @@ impl Replaced {
     }
 }
 
+/// Why something is left as it is, although there is a reason to change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Left {
+    /// A channel whose task is not listed: it was started just now, and lists lag.
+    Launching,
+    /// A task that reports nothing, like most of them: it is the table that is out of reach.
+    SilentTogether,
+    /// An outdated task: as many as may be are moved away from already.
+    OutdatedInTurn,
+    /// A sparse task, likewise.
+    SparseInTurn,
+    /// A task that was given away, whole: it gets no channel.
+    GivenAway,
+    /// A channel that moves away from the task that has room: it is not given it back.
+    NotGivenBack,
+    /// A task without a channel that is not stopped: its successors have no picture yet.
+    RecordsOn,
+}
+
 /// Plans one dispatch. Total and deterministic: any observation gives a plan, the same one each time.
 pub fn plan(policy: &DispatchPolicy, observed: &Observed<'_>, now: Timestamp) -> Plan {
     let assigned: BTreeMap<&ChannelKey, &AssignmentRow> = observed
@@ -148,11 +170,12 @@ pub fn plan(policy: &DispatchPolicy, observed: &Observed<'_>, now: Timestamp) ->
             Decision::Wait(until) => _ = plan.waiting.insert(row.key.clone(), until),
         }
     }
-    if needs.is_empty() && plan == Plan::default() {
+    if needs.is_empty() && plan.actions.is_empty() && plan.waiting.is_empty() {
         needs = fleet.repack(observed.rows, &assigned);
     }
     place(policy, &mut fleet, needs, &mut plan);
     plan.actions.extend(fleet.stops());
+    plan.left = fleet.left;
     plan
 }
 
@@ -181,12 +204,16 @@ fn place(policy: &DispatchPolicy, fleet: &mut Fleet<'_>, needs: Vec<Placement>, 
     let mut launches_left = policy.launches_max;
     for (kind, mut placements) in by_kind {
         for (task, mut room) in fleet.room(kind) {
+            let mut not_given_back = 0;
             let fits = |placement: &mut Placement| {
-                let fits = room > 0 && !placement.comes_from(&task);
+                let comes_from_it = room > 0 && placement.comes_from(&task);
+                let fits = room > 0 && !comes_from_it;
+                not_given_back += usize::from(comes_from_it);
                 room -= usize::from(fits);
                 fits
             };
             let given: Vec<Placement> = placements.extract_if(.., fits).collect();
+            fleet.leave(Left::NotGivenBack, not_given_back);
             if !given.is_empty() {
                 given.iter().for_each(|_| fleet.load(&task));
                 let placements = given;

@@ -24,25 +24,27 @@ pub(super) struct Berth {
     pub(super) settled: bool,
 }
 
-/// The recorders to empty now, at most `max`.
-pub(super) fn to_empty(mut berths: Vec<Berth>, max: usize) -> BTreeSet<TaskArn> {
+/// The recorders to empty now, at most `max`, and how many could be but for that.
+pub(super) fn to_empty(mut berths: Vec<Berth>, max: usize) -> (BTreeSet<TaskArn>, usize) {
     let mut room: BTreeMap<TaskKind, usize> = BTreeMap::new();
     for berth in &berths {
         *room.entry(berth.kind).or_default() += berth.room;
     }
     berths.retain(|berth| berth.settled);
     berths.sort_by_key(|berth| (berth.channels.values().sum::<usize>(), berth.task.clone()));
-    let mut emptied = BTreeSet::new();
+    let (mut emptied, mut in_turn) = (BTreeSet::new(), 0);
     for berth in berths {
-        if emptied.len() == max {
-            break;
-        }
-        if let Some(left) = without(&room, &berth) {
-            room = left;
+        let Some(left) = without(&room, &berth) else {
+            continue;
+        };
+        room = left;
+        if emptied.len() < max {
             emptied.insert(berth.task);
+        } else {
+            in_turn += 1;
         }
     }
-    emptied
+    (emptied, in_turn)
 }
 
 /// The room that is left when this recorder's channels are in others; `None` if they do not fit.

@@ -1,6 +1,6 @@
 //! What a dispatch tells of itself.
 
-use super::plan::{Action, Plan, Replaced};
+use super::plan::{Action, Left, Plan, Replaced};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ pub struct Report {
     pub waiting: usize,
     /// Starts left for the next run.
     pub launches_left: usize,
+    /// How often something was left as it is, by why.
+    pub left: BTreeMap<Left, usize>,
     /// Starts that a person must make possible.
     pub refused: Vec<String>,
     /// Starts for channels that are to move, which a person must make possible; they are recorded where they are.
@@ -56,6 +58,7 @@ impl Report {
         self.waiting = plan.waiting.len();
         self.next_due = plan.waiting.values().min().copied();
         self.launches_left = plan.launches_left;
+        self.left.clone_from(&plan.left);
         for action in &plan.actions {
             match action {
                 Action::Adopt { placements, .. } | Action::Start { placements, .. } => {

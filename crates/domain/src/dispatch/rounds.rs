@@ -7,6 +7,7 @@
 
 use super::Report;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 /// Time a round needs in good weather: a hundred starts, ten at once, at the pace of the host. A round is not begun
 /// with less.
@@ -24,26 +25,58 @@ const DUE_SOON: SignedDuration = SignedDuration::from_secs(20);
 /// Rounds of one invocation at most, whatever is left.
 const ROUNDS_MAX: u32 = 100;
 
-/// How long to wait before the next round of this invocation, if there is to be one: `round` counts from 1 and is the
-/// one that made the report, `deadline` is when the invocation must have ended.
-pub fn again(report: &Report, round: u32, now: Timestamp, deadline: Timestamp) -> Option<SignedDuration> {
-    let wait = wait(report, round, now)?;
-    let ended = now.checked_add(wait).and_then(|begin| begin.checked_add(ROUND));
-    let in_time = ended.is_ok_and(|ended| ended <= deadline);
-    (in_time && round < ROUNDS_MAX).then_some(wait)
+/// One more round of the same invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// What it is for.
+    pub because: Because,
+    /// The wait before it.
+    pub after: SignedDuration,
 }
 
-fn wait(report: &Report, round: u32, now: Timestamp) -> Option<SignedDuration> {
+/// What one more round is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Because {
+    /// Recorders were started, and not all that are needed.
+    StartsLeft,
+    /// Steps failed.
+    StepsFailed,
+    /// A channel that waits is due soon.
+    ChannelDue,
+}
+
+/// The next round of this invocation, if there is to be one: `round` counts from 1 and is the one that made the report,
+/// `deadline` is when the invocation must have ended.
+pub fn again(report: &Report, round: u32, now: Timestamp, deadline: Timestamp) -> Option<Again> {
+    let next = wanted(report, round, now)?;
+    let ended = now
+        .checked_add(next.after)
+        .and_then(|begin| begin.checked_add(ROUND));
+    let in_time = ended.is_ok_and(|ended| ended <= deadline);
+    (in_time && round < ROUNDS_MAX).then_some(next)
+}
+
+fn wanted(report: &Report, round: u32, now: Timestamp) -> Option<Again> {
     if report.failure.is_some() || report.credentials_rejected.is_some() {
         return None;
     }
-    let moving = report.started > 0 && (report.launches_left > 0 || !report.failed.is_empty());
-    let retrying = !report.failed.is_empty() && round <= RETRIES_MAX;
-    if moving || retrying {
-        return Some(PAUSE);
+    let after_a_pause = |because| {
+        let after = PAUSE;
+        Some(Again { because, after })
+    };
+    let failed = !report.failed.is_empty();
+    if report.started > 0 && (report.launches_left > 0 || failed) {
+        return after_a_pause(Because::StartsLeft);
+    }
+    if failed && round <= RETRIES_MAX {
+        return after_a_pause(Because::StepsFailed);
     }
     let due = report.next_due?.duration_since(now);
-    (due <= DUE_SOON).then(|| due.max(PAUSE))
+    (due <= DUE_SOON).then(|| Again {
+        because: Because::ChannelDue,
+        after: due.max(PAUSE),
+    })
 }
 
 #[cfg(test)]
@@ -62,9 +95,15 @@ mod tests {
         }
     }
 
+    /// In good time.
+    fn next(report: &Report, round: u32) -> Option<(Because, SignedDuration)> {
+        let next = again(report, round, at(0), at(300));
+        next.map(|next| (next.because, next.after))
+    }
+
     #[test]
     fn launches_go_on_until_none_is_left() {
-        assert_eq!(again(&starting(100, 900), 1, at(0), at(300)), Some(PAUSE));
+        assert_eq!(next(&starting(100, 900), 1), Some((Because::StartsLeft, PAUSE)));
         assert_eq!(again(&starting(100, 0), 10, at(0), at(300)), None);
     }
 
@@ -79,8 +118,9 @@ mod tests {
             failed: vec!["throttled".into()],
             ..Report::default()
         };
-        let rounds = (1..).take_while(|round| again(&failing, *round, at(0), at(300)).is_some());
+        let rounds = (1..).take_while(|round| next(&failing, *round) == Some((Because::StepsFailed, PAUSE)));
         assert_eq!(rounds.count(), RETRIES_MAX as usize);
+        assert_eq!(next(&failing, RETRIES_MAX + 1), None);
     }
 
     #[test]
@@ -95,7 +135,7 @@ mod tests {
                 ..starting(0, 5)
             },
         ] {
-            assert_eq!(again(&report, 1, at(0), at(300)), None);
+            assert_eq!(next(&report, 1), None);
         }
     }
 
@@ -105,11 +145,9 @@ mod tests {
             next_due: Some(at(second)),
             ..Report::default()
         };
-        assert_eq!(
-            again(&due(10), 1, at(0), at(300)),
-            Some(SignedDuration::from_secs(10))
-        );
-        assert_eq!(again(&due(-5), 1, at(0), at(300)), Some(PAUSE));
-        assert_eq!(again(&due(120), 1, at(0), at(300)), None);
+        let ten_seconds = SignedDuration::from_secs(10);
+        assert_eq!(next(&due(10), 1), Some((Because::ChannelDue, ten_seconds)));
+        assert_eq!(next(&due(-5), 1), Some((Because::ChannelDue, PAUSE)));
+        assert_eq!(next(&due(120), 1), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The old recorder's part of a move: what it holds back, when it is over, and what of it is kept.
 
-use super::{Succession, find, not_covered};
+use super::{FoundBy, Succession, find, not_covered};
 use crate::task::FirstPicture;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub struct Settled<P> {
     pub ours: Vec<P>,
     /// The successor has what is in them.
     pub theirs: Vec<P>,
+    /// By what its first picture was found among them.
+    pub found: Option<FoundBy>,
 }
 
 impl<P> Handover<P> {
@@ -109,7 +111,9 @@ impl<P> Handover<P> {
     /// picture says that the successor began, and not that it went on.
     pub fn settle(self) -> Settled<P> {
         let firsts = self.firsts();
-        let theirs = match self.succession.first_picture {
+        let first = self.succession.first_picture;
+        let found = first.and_then(|first| find(&firsts, first)).map(|(_, by)| by);
+        let theirs = match first {
             Some(first) => {
                 let vouched = |part: &FirstPicture| part.at.duration_since(first.at) <= VOUCHED_FOR;
                 let from = not_covered(&firsts, first);
@@ -122,7 +126,7 @@ impl<P> Handover<P> {
         };
         let mut ours: Vec<P> = self.parts.into_iter().map(|(_, part)| part).collect();
         let theirs = ours.drain(theirs).collect();
-        Settled { ours, theirs }
+        Settled { ours, theirs, found }
     }
 
     fn firsts(&self) -> Vec<FirstPicture> {

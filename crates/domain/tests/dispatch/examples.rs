@@ -1,8 +1,8 @@
 //! The plan of named scenarios.
 
-use super::{assigned, at, channel, live, packed, planned};
+use super::{assigned, at, channel, leaves, live, packed, planned};
 use domain::channel::ChannelRow;
-use domain::dispatch::{Action, DispatchPolicy, Plan};
+use domain::dispatch::{Action, DispatchPolicy, Left, Plan};
 use domain::settings::{Audio, RecordingSettings};
 use domain::task::AssignmentRow;
 use std::collections::BTreeSet;
@@ -82,7 +82,10 @@ fn an_unwanted_channel_is_forgotten_and_its_task_stopped() {
 fn a_task_that_just_started_is_neither_missed_nor_stopped() {
     let rows = [channel("A")];
     let assignments = [assigned("A", "t1", -10, None)];
-    assert_eq!(planned(&packed(1), &rows, &assignments, &[]), Plan::default());
+    assert_eq!(
+        planned(&packed(1), &rows, &assignments, &[]),
+        leaves(Left::Launching, 1)
+    );
     assert_eq!(
         planned(&packed(1), &[], &[], &[live("new", -10)]),
         Plan::default()
@@ -131,7 +134,10 @@ fn a_hung_task_is_replaced_but_a_silent_fleet_gets_more_time() {
     ");
     let all = ["A", "B", "C"].map(|device| assigned(device, &format!("t{device}"), -600, Some(-200)));
     let tasks = ["tA", "tB", "tC"].map(|arn| live(arn, -600));
-    assert_eq!(planned(&packed(1), &rows, &all, &tasks), Plan::default());
+    assert_eq!(
+        planned(&packed(1), &rows, &all, &tasks),
+        leaves(Left::SilentTogether, 3)
+    );
 }
 
 #[test]

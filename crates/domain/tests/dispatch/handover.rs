@@ -1,7 +1,7 @@
 //! The old recorder's part of a move, second by second.
 
 use super::{assigned, at};
-use domain::succession::{Handover, Settled, Succession, keeps_from};
+use domain::succession::{FoundBy, Handover, Settled, Succession, keeps_from};
 use domain::{FirstPicture, Generation, PictureMark, Predecessor, TaskArn};
 use jiff::SignedDuration;
 use proptest::collection::vec;
@@ -55,7 +55,8 @@ fn it_is_over_when_the_successors_first_picture_is_among_the_parts() {
     assert_eq!(handover.hold(picture(4), 4), None);
     assert!(handover.is_over(true, Some(at(4)), NOW));
     let (ours, theirs) = (vec![0, 2], vec![4]);
-    assert_eq!(handover.settle(), Settled { ours, theirs });
+    let found = Some(FoundBy::Looks);
+    assert_eq!(handover.settle(), Settled { ours, theirs, found });
 }
 
 #[test]
@@ -78,7 +79,8 @@ fn what_is_recorded_before_a_late_word_of_the_successor_is_rather_kept_twice() {
     let mut handover = holding(succession(None), &[0, 30, 60, 90, 120]);
     handover.learn(succession(Some(picture(30))), NOW);
     let (ours, theirs) = (vec![0, 120], vec![30, 60, 90]);
-    assert_eq!(handover.settle(), Settled { ours, theirs });
+    let found = Some(FoundBy::Looks);
+    assert_eq!(handover.settle(), Settled { ours, theirs, found });
 }
 
 #[test]
@@ -106,7 +108,8 @@ fn a_successor_that_begins_makes_its_parts_wait_for_the_end() {
         "what is whose is known soon"
     );
     let (ours, theirs) = (vec![30], vec![60, 90]);
-    assert_eq!(handover.settle(), Settled { ours, theirs });
+    let found = Some(FoundBy::Looks);
+    assert_eq!(handover.settle(), Settled { ours, theirs, found });
 }
 
 #[test]
@@ -116,7 +119,8 @@ fn a_successor_whose_word_is_late_has_some_parts_twice_and_the_rest_alone() {
     handover.learn(succession(Some(picture(30))), NOW);
     assert!(handover.is_over(true, Some(at(100)), NOW + Duration::from_secs(2)));
     let (ours, theirs) = (vec![], vec![60, 90]);
-    assert_eq!(handover.settle(), Settled { ours, theirs });
+    let found = None;
+    assert_eq!(handover.settle(), Settled { ours, theirs, found });
 }
 
 proptest! {

@@ -11,13 +11,14 @@ mod rounds;
 mod thousand;
 
 use domain::channel::ChannelRow;
-use domain::dispatch::{DispatchPolicy, Observed, Plan, dispatch, plan};
+use domain::dispatch::{DispatchPolicy, Left, Observed, Plan, dispatch, plan};
 use domain::fakes::{FakeAlerts, FakeTables, FakeTasks, Weather, rows};
 use domain::ports::{ChannelsTable, Put, TasksTable};
 use domain::task::{Assignment, AssignmentRow, Heartbeat, LiveTask, TaskKind};
 use domain::{ChannelKey, Generation, TaskArn};
 use futures::executor::block_on;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -67,6 +68,14 @@ fn planned(
         },
         at(0),
     )
+}
+
+/// Nothing is done, and this is why.
+fn leaves(why: Left, times: usize) -> Plan {
+    Plan {
+        left: BTreeMap::from([(why, times)]),
+        ..Plan::default()
+    }
 }
 
 fn packed(channels_per_task: usize) -> DispatchPolicy {

@@ -1,9 +1,9 @@
 //! Planned moves: the old recorder records until the new one does, and only then goes.
 
-use super::{assigned, at, channel, fixture, live, packed, planned};
-use domain::dispatch::{Action, DispatchPolicy, Placement, Plan, dispatch};
+use super::{assigned, at, channel, fixture, leaves, live, packed, planned};
+use domain::dispatch::{Action, DispatchPolicy, Left, Placement, Plan, dispatch};
 use domain::ports::TasksTable;
-use domain::succession::{Standing, Succession, find, not_covered, standing};
+use domain::succession::{FoundBy, Standing, Succession, find, not_covered, standing};
 use domain::task::{AssignmentRow, LiveTask};
 use domain::{FirstPicture, Generation, Heartbeat, PictureMark, Predecessor, TaskArn};
 use futures::executor::block_on;
@@ -65,7 +65,7 @@ fn the_old_recorder_is_stopped_once_the_new_one_has_a_picture() {
     let wait = moved("A", "t1", "t2", None);
     assert_eq!(
         planned(&packed(1), &[channel("A")], &[wait], &tasks),
-        Plan::default()
+        leaves(Left::RecordsOn, 1)
     );
     let done = moved("A", "t1", "t2", Some(picture(-3, 7)));
     insta::assert_snapshot!(planned(&packed(1), &[channel("A")], &[done], &tasks), @"stop t1: it has no channel");
@@ -204,9 +204,13 @@ fn a_picture_is_found_by_its_looks_and_else_by_its_time() {
         at: at(second) + SignedDuration::from_millis(milliseconds),
         mark: PictureMark(mark),
     };
-    assert_eq!(find(&parts, apart(2, 900, 2)), Some(1), "by its looks");
-    assert_eq!(find(&parts, apart(3, 0, 1)), Some(2), "of two alike the nearer");
-    assert_eq!(find(&parts, apart(3, 700, 9)), Some(2), "by its time");
+    assert_eq!(find(&parts, apart(2, 900, 2)), Some((1, FoundBy::Looks)));
+    assert_eq!(
+        find(&parts, apart(3, 0, 1)),
+        Some((2, FoundBy::Looks)),
+        "of two alike the nearer"
+    );
+    assert_eq!(find(&parts, apart(3, 700, 9)), Some((2, FoundBy::Time)));
     assert_eq!(find(&parts, apart(3, 0, 9)), None);
     assert_eq!(
         not_covered(&parts, apart(3, 0, 9)),

@@ -5,13 +5,14 @@ use super::ledger::Keeper;
 use super::owed::Owed;
 use super::recorders::{Recorders, Scene};
 use super::seeds::Outcome;
-use super::wakes::{Delivery, Wakes};
+use super::wakes::{After, Delivery, Wakes};
 use super::watched::{WatchedGateway, WatchedTasks};
 use domain::credentials;
 use domain::death::{self, Death, Told};
 use domain::dispatch::{DispatchPolicy, dispatch};
 use domain::fakes::{FakeAlerts, FakeGateway, FakeTables, FakeTasks, Random, Weather};
 use domain::freshness;
+use domain::ladder::ArchiveLook;
 use domain::poll::{PollPolicy, poll};
 use domain::{ChannelKey, Device, DeviceKind, DeviceStatus, Generation, TaskArn};
 use futures::executor::block_on;
@@ -44,6 +45,8 @@ pub(crate) struct Sim {
     pub(crate) weather: Weather,
     pub(crate) gateway: WatchedGateway,
     pub(crate) gateway_refusing: bool,
+    /// The gateway answers, and gives no stream.
+    pub(crate) streams_down: bool,
     pub(crate) tables: FakeTables,
     pub(crate) tasks: WatchedTasks,
     pub(crate) alerts: FakeAlerts,
@@ -93,6 +96,7 @@ impl Sim {
             clock_steps: 0,
             gateway: WatchedGateway::new(FakeGateway::new(weather.clone())),
             gateway_refusing: false,
+            streams_down: false,
             tasks: WatchedTasks {
                 inner: tasks,
                 tables: tables.clone(),
@@ -231,10 +235,14 @@ impl Sim {
             self.recorders.tell_to_leave(&task, self.now);
             self.told_to_end.insert(task);
         }
+        let streams = match self.streams_down {
+            true => BTreeMap::new(),
+            false => self.streams(true),
+        };
         let scene = Scene {
             tables: &self.tables,
             now: self.now,
-            streams: self.streams(true),
+            streams,
             refusing: self.gateway_refusing,
             archive_down: self.archive_down,
             meddled_with: &self.meddled_with,
@@ -336,7 +344,9 @@ impl Sim {
         let check = freshness::check(freshness::SLACK_DEFAULT, &self.tables, &self.alerts, self.clock());
         if let Some(report) = drive(check, budget) {
             self.reach("stale", u64::from(!report.stale.is_empty()));
-            self.reach("gateway blamed", u64::from(report.archive.no_video > 0));
+            let ArchiveLook { wanted, no_video } = report.archive;
+            self.reach("mute", u64::from(no_video > 0));
+            self.reach("gateway blamed", u64::from(no_video > 0 && no_video == wanted));
         }
     }
 
@@ -386,10 +396,13 @@ impl Sim {
                 self.owed.dispatched(self.now, report);
             }
             let repeated = self.stormy && self.random.percent(10);
-            let again = self.wakes.after(invocation, report.as_ref(), self.now, repeated);
-            self.reach("batch again", u64::from(again));
+            match self.wakes.after(invocation, report.as_ref(), self.now, repeated) {
+                After::GoesOn(because) => self.reach(&format!("again: {because:?}"), 1),
+                After::BatchAgain => self.reach("batch again", 1),
+                After::Ends => {}
+            }
         }
-        self.assert_generations();
+        self.take_in_assignments();
     }
 
     fn crash_budget(&mut self) -> Option<u64> {

@@ -51,16 +51,19 @@ impl Ledger {
         }
     }
 
-    /// M1: what a recorder drops at the end of a handover another one has, unless that died in the very minute after it began;
-    /// and what it keeps the other one has not, where it heard of that one in time. Where somebody deleted the row the other one
-    /// stops at once, too.
-    pub(super) fn settle(&mut self, settlement: &Settlement, goes_on: impl Fn(&Keeper) -> bool) {
+    /// M1: what a recorder drops at the end of a handover another one has, unless that died or hung in the very minute after it
+    /// began; and what it keeps the other one has not, where it heard of that one in time and found what it began with. Where
+    /// somebody deleted the row the other one stops at once, too.
+    pub(super) fn settle(&mut self, settlement: &Settlement, goes_on: impl Fn(&Keeper, Timestamp) -> bool) {
         let Some(first) = settlement.began_with else {
             assert_eq!(settlement.theirs, [], "M1: nobody knows whether somebody has it");
             return;
         };
         let follows = |segment: &SegmentKey| segment.start.duration_since(first.at);
-        let heir_works = settlement.heir.as_ref().is_some_and(goes_on);
+        let heir_works = settlement
+            .heir
+            .as_ref()
+            .is_some_and(|heir| goes_on(heir, first.at));
         for segment in &settlement.theirs {
             self.lose(&settlement.keeper.task, segment);
             let is_lost = self.pictures(segment).any(|(_, keepers)| keepers.is_empty());
@@ -70,7 +73,7 @@ impl Ledger {
                 "M1: {segment} is dropped, and nobody else has it: {settlement:?}"
             );
         }
-        let Some(heir) = settlement.heir.as_ref().filter(|_| settlement.in_time) else {
+        let (Some(heir), Some(_), true) = (&settlement.heir, settlement.found, settlement.in_time) else {
             return;
         };
         let vouched_for = |segment: &&SegmentKey| follows(segment) <= VOUCHED_FOR - CLOCKS_APART;

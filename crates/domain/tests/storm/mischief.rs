@@ -5,11 +5,12 @@ use super::fleet::{NAMES, STEP, Sim};
 use domain::death::Death;
 use domain::dispatch::DispatchPolicy;
 use domain::ports::{ChannelsTable, ControlTable, Tasks, TasksTable};
-use domain::settings::{Audio, Overrides, OwnSettings};
+use domain::settings::{Audio, Overrides, OwnSettings, Transcode, Video, VideoCodec};
 use domain::{
-    ChannelKey, Device, DeviceIndex, DeviceKind, DeviceStatus, Launch, OfflineHint, TaskArn, TaskKind,
+    AssignmentRow, ChannelKey, Device, DeviceIndex, DeviceKind, DeviceStatus, Launch, OfflineHint, TaskArn,
+    TaskKind,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// Spot's warning ("Amazon ECS clusters for Fargate Spot", two minutes), and some time to make it interesting.
 const NOTICE: SignedDuration = SignedDuration::from_secs(120);
@@ -85,7 +86,11 @@ impl Sim {
         let Some(task) = self.any_task() else { return };
         match self.random.below(20) {
             0..=2 => self.tasks.inner.end(&task),
-            3..=4 => self.recorders.hang(&task, self.now),
+            3 => self.recorders.hang(&task, self.now, Timestamp::MAX),
+            4 => {
+                let steps = i32::try_from(2 + self.random.below(60)).unwrap();
+                self.recorders.hang(&task, self.now, self.now + STEP * steps);
+            }
             5..=7 => self.warn(&task),
             8 => {
                 self.reach("many interrupted", 1);
@@ -134,6 +139,7 @@ impl Sim {
             2..=3 => self.archive_down = true,
             4 => self.let_in(false),
             5 => self.step_clock(),
+            6 => self.streams_down = true,
             _ => {}
         }
     }
@@ -153,6 +159,7 @@ impl Sim {
         self.tasks.inner.refuse(false);
         self.tasks.inner.fill(false);
         self.archive_down = false;
+        self.streams_down = false;
         self.let_in(true);
     }
 
@@ -175,10 +182,10 @@ impl Sim {
     fn provoke_people(&mut self) {
         let key = ChannelKey::new(self.any_name(), if self.random.percent(50) { "1" } else { "5" });
         match self.random.below(20) {
-            0..=1 => self.set_audio(&key),
-            2 => self.delete_channel_by_hand(&key),
-            3 => self.delete_assignment_by_hand(&key),
-            4..=5 => self.start_by_hand(),
+            0..=2 => self.change_settings(&key),
+            3 => self.delete_channel_by_hand(&key),
+            4 => self.delete_assignment_by_hand(&key),
+            5 => self.start_by_hand(),
             6 => self.end_by_hand(),
             18 => self.deploy(),
             7..=8 => {
@@ -193,8 +200,8 @@ impl Sim {
             10..=12 => self.poll_policy.accept_removals = false,
             13 => self.spoil_a_memory(),
             14 => self.poison(Some(key)),
-            15..=17 => self.poison(None),
-            _ => {}
+            15..=16 => self.poison(None),
+            _ => self.take_back(),
         }
     }
 
@@ -209,19 +216,52 @@ impl Sim {
         self.poisoned = key;
     }
 
-    fn set_audio(&mut self, key: &ChannelKey) {
-        let audio = match self.random.below(3) {
-            0 => Audio::default(),
-            _ => Audio::Aac,
+    fn change_settings(&mut self, key: &ChannelKey) {
+        let encoded_anew = Transcode {
+            codec: VideoCodec::H264,
+            bit_rate_kbps: None,
+            size: None,
+            frame_rate: None,
         };
+        let (video, audio) = match self.random.below(4) {
+            0 => (Video::default(), Audio::default()),
+            1 => (Video::default(), Audio::Aac),
+            _ => (Video::Transcode(encoded_anew), Audio::default()),
+        };
+        self.set(key, video, audio);
+    }
+
+    /// Somebody wants a channel as it comes after all, and ends the task that was to encode it.
+    fn take_back(&mut self) {
+        let mut rows = self.tables.assignments().into_iter();
+        let is_new = rows.find(
+            |AssignmentRow {
+                 assignment,
+                 heartbeat,
+             }| {
+                let moves = assignment.predecessor.is_some() && heartbeat.first_picture.is_none();
+                moves && assignment.settings.needs_transform()
+            },
+        );
+        let Some(assignment) = is_new.map(|row| row.assignment) else {
+            return;
+        };
+        self.set(&assignment.key, Video::default(), Audio::default());
+        if let Some(task) = assignment.task {
+            self.told_to_end.insert(task.clone());
+            self.tasks.inner.end(&task);
+        }
+    }
+
+    fn set(&mut self, key: &ChannelKey, video: Video, audio: Audio) {
         let said = OwnSettings {
+            video: Some(video),
             audio: Some(audio),
             ..OwnSettings::default()
         };
-        let mut overrides = Overrides::default();
-        overrides.set(key, said);
         let store = async {
-            let (_, version) = Overrides::load(&self.tables).await.ok()?;
+            let (mut overrides, version) = Overrides::load(&self.tables).await.ok()?;
+            overrides.set(key, said);
             overrides.store(&self.tables, version).await.ok()
         };
         let _ = drive(store, None);

@@ -28,6 +28,9 @@ impl Sim {
         for (why, count) in &report.placed {
             self.reach(&format!("{why:?}"), *count as u64);
         }
+        for (why, count) in &report.left {
+            self.reach(&format!("left: {why:?}"), *count as u64);
+        }
         for (reason, count) in &report.stops {
             self.reach(&format!("stop: {reason}"), *count as u64);
         }

@@ -9,7 +9,7 @@ use super::drive::drive;
 use super::ledger::Keeper;
 use super::recorders::{Scene, Step};
 use super::recording::{Recording, tick};
-use domain::ports::{Put, TasksTable};
+use domain::ports::{GapsTable, Put, TasksTable};
 use domain::recorder::{Action, Cleared, End, Roster, Verdict};
 use domain::{Assignment, AssignmentRow, ChannelKey, Generation, Heartbeat, SegmentKey, TaskArn};
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +23,13 @@ const HAND_OVER_WITHIN: SignedDuration = SignedDuration::from_secs(70);
 /// ... and then for the archive (`MILLRACE_STOP_DEADLINE`).
 const STOP_DEADLINE: SignedDuration = SignedDuration::from_secs(40);
 
+/// What the clock of a recorder's machine is off by: a fifth of a second, or of one in three two seconds.
+fn clock_off(task: &TaskArn) -> SignedDuration {
+    let seed: i64 = task.as_str().bytes().map(i64::from).sum();
+    let most = if seed % 3 == 0 { 2_000 } else { 200 };
+    SignedDuration::from_millis(seed * seed * 787 % (2 * most + 1) - most)
+}
+
 /// One running program.
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -32,7 +39,10 @@ pub(super) struct Recorder {
     roster: Roster,
     held: BTreeMap<ChannelKey, Recording>,
     door: Door,
-    hung: bool,
+    /// It does nothing until then.
+    hung_until: Option<Timestamp>,
+    /// When it last came out of that.
+    woke_at: Option<Timestamp>,
     blind_until: Option<Timestamp>,
     /// It leaves, and will have ended by then.
     ends_at: Option<Timestamp>,
@@ -43,13 +53,13 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(task: TaskArn, now: Timestamp) -> Self {
-        let seed: i64 = task.as_str().bytes().map(i64::from).sum();
         Self {
-            clock_off: SignedDuration::from_millis(seed * 787 % 4_001 - 2_000),
+            clock_off: clock_off(&task),
             roster: Roster::new(task.clone(), tick(now)),
             held: BTreeMap::new(),
             door: Door::new(&task),
-            hung: false,
+            hung_until: None,
+            woke_at: None,
             blind_until: None,
             ends_at: None,
             drains_until: None,
@@ -58,8 +68,22 @@ impl Recorder {
         }
     }
 
-    pub(super) fn hang(&mut self) {
-        self.hung = true;
+    pub(super) fn hang(&mut self, until: Timestamp) {
+        self.hung_until = self.hung_until.max(Some(until));
+    }
+
+    fn is_hung(&self, now: Timestamp) -> bool {
+        self.hung_until.is_some_and(|until| now < until)
+    }
+
+    /// It hung until now. Its streams ended meanwhile.
+    fn wake(&mut self, now: Timestamp, step: &mut Step) {
+        step.reached.push("hangs for a while");
+        self.hung_until = None;
+        self.woke_at = Some(now);
+        for recording in self.held.values_mut() {
+            recording.break_off(self.clock_off, &mut self.spool);
+        }
     }
 
     pub(super) fn blind(&mut self, until: Timestamp) {
@@ -87,7 +111,12 @@ impl Recorder {
     /// Neither hangs nor has had to leave.
     pub(super) fn works(&self, now: Timestamp) -> bool {
         let in_time = self.roster.leaves_by().is_none_or(|by| tick(now) < by);
-        !self.hung && self.drains_until.is_none() && in_time
+        !self.is_hung(now) && self.drains_until.is_none() && in_time
+    }
+
+    /// The same, and it has not hung since.
+    pub(super) fn worked_since(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.works(now) && self.woke_at.is_none_or(|at| at < since)
     }
 
     /// Whether nothing keeps it from recording the channel, if it recorded it a moment ago.
@@ -98,7 +127,7 @@ impl Recorder {
     }
 
     pub(super) fn why_lost(&self, key: &ChannelKey, now: Timestamp) -> &'static str {
-        if self.hung {
+        if self.is_hung(now) {
             return "its recorder hangs";
         }
         if self.drains_until.is_some() {
@@ -137,8 +166,11 @@ impl Recorder {
     }
 
     pub(super) fn step(&mut self, scene: &Scene<'_>, step: &mut Step) {
-        if self.hung {
+        if self.is_hung(scene.now) {
             return;
+        }
+        if self.hung_until.is_some() {
+            self.wake(scene.now, step);
         }
         if self.drains_until.is_none() {
             self.door.look_again(self.is_blind(scene));
@@ -296,6 +328,17 @@ impl Recorder {
         if let Some(Ok(Put::Stale)) = drive(beat, None) {
             step.reached.push("fenced");
             self.doubt(key, generation, scene, step);
+        }
+        self.note(key, error, scene);
+    }
+
+    /// Tells the table of a hole that begins or ends.
+    fn note(&mut self, key: &ChannelKey, error: Option<&str>, scene: &Scene<'_>) {
+        if let Some(recording) = self.held.get_mut(key)
+            && let Some(gap) = recording.hole(error, scene.now)
+            && let Some(Ok(())) = drive(scene.tables.put_gap(&gap), None)
+        {
+            recording.noted(gap);
         }
     }
 

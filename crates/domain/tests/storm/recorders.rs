@@ -53,9 +53,9 @@ impl Recorders {
         self.running.entry(task.clone()).or_insert_with(begins)
     }
 
-    /// From now on it does nothing and never ends.
-    pub(crate) fn hang(&mut self, task: &TaskArn, now: Timestamp) {
-        self.at(task, now).hang();
+    /// It does nothing until then, and does not end.
+    pub(crate) fn hang(&mut self, task: &TaskArn, now: Timestamp, until: Timestamp) {
+        self.at(task, now).hang(until);
     }
 
     /// It is told to end (SIGTERM): it records on until its successors do, or its time is over.
@@ -112,14 +112,15 @@ impl Recorders {
 
     /// M1, at every step: what is dropped somebody else has, and a channel that somebody records is recorded on.
     fn take_down(&mut self, scene: &Scene<'_>, step: &mut Step) {
-        let works = |task: &TaskArn| {
-            let recorder = self.running.get(task);
-            recorder.is_some_and(|recorder| recorder.works(scene.now))
+        let worked_since = |heir: &Keeper, since| {
+            let recorder = self.running.get(&heir.task);
+            recorder.is_some_and(|recorder| recorder.worked_since(since, scene.now))
         };
         self.ledger.enter(scene.now, &step.recorded);
         for settlement in &step.settled {
+            step.reached.extend(settlement.branch());
             let is_left_alone = !scene.meddled_with.contains(settlement.key());
-            let goes_on = |heir: &Keeper| is_left_alone && works(&heir.task);
+            let goes_on = |heir: &Keeper, since| is_left_alone && worked_since(heir, since);
             self.ledger.settle(settlement, goes_on);
         }
         let goes_on = |key: &ChannelKey, keeper: &Keeper| {
@@ -135,13 +136,13 @@ impl Recorders {
             let mut settled = self.settled.iter().chain(&step.settled);
             let ended = settled.find(|settlement| settlement.is_of(&key, &keeper));
             let heir = ended.and_then(Settlement::heir_that_began);
-            let heir_died = heir.is_some_and(|heir| !works(&heir.task));
+            let heir_failed = heir.is_some_and(|(heir, since)| !worked_since(heir, since));
             // Nobody knew any more that this one had it, and it was given it once more.
             let begins_anew = row.assignment.task.as_ref() == Some(&keeper.task);
             // It went and came back.
             let known_anew = row.assignment.generation <= keeper.generation;
             assert!(
-                heir_died || begins_anew || known_anew || scene.meddled_with.contains(&key),
+                heir_failed || begins_anew || known_anew || scene.meddled_with.contains(&key),
                 "M1: {keeper:?} recorded and nobody does now, {}: {row:?}",
                 scene.now
             );

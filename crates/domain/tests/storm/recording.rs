@@ -1,16 +1,23 @@
-//! One channel as one modelled recorder records it: a picture a step, each a key frame that looks like no other.
+//! One channel as one modelled recorder records it: a picture a step, each a key frame that looks like no other, and alike to
+//! all who do not encode it anew.
 
 use super::door::Door;
 use super::fleet::STEP;
 use super::ledger::Keeper;
 use super::recorders::{Scene, Step};
-use domain::succession::{Handover, Settled, Succession, keeps_from};
-use domain::{Assignment, AssignmentRow, ChannelKey, FirstPicture, PictureMark, SegmentKey, TaskArn};
+use domain::settings::Video;
+use domain::succession::{FoundBy, Handover, Settled, Succession, keeps_from};
+use domain::{
+    Assignment, AssignmentRow, ChannelKey, FirstPicture, Gap, GapCause, PictureMark, SegmentKey, TaskArn,
+};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// The length of a segment (the default of the settings).
 const SEGMENT: SignedDuration = SignedDuration::from_secs(30);
+
+/// The device does not give the stream, or not under this URL.
+const NO_STREAM: &str = "no stream";
 
 /// A successor that begins so much earlier than its time was told that by a clock that is off.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(4);
@@ -28,6 +35,8 @@ pub(super) struct Recording {
     recorded_to: Option<Timestamp>,
     last_segment_at: Option<Timestamp>,
     first_picture: Option<FirstPicture>,
+    /// The hole it is in, as the table knows it.
+    gap: Option<Gap>,
     handover: Option<Heir>,
 }
 
@@ -53,6 +62,8 @@ pub(super) struct Settlement {
     pub(super) began_with: Option<FirstPicture>,
     /// It recorded in parts when the heir began, and knows what that one began with.
     pub(super) in_time: bool,
+    /// How it knows which of its parts that is.
+    pub(super) found: Option<FoundBy>,
     /// The archive's.
     pub(super) ours: Vec<SegmentKey>,
     /// Removed, as the heir has it.
@@ -64,21 +75,22 @@ impl Settlement {
         &self.key
     }
 
+    /// How its end was found, if the heir is known to have begun.
+    pub(super) fn branch(&self) -> Option<&'static str> {
+        self.began_with.map(|_| match self.found {
+            Some(FoundBy::Looks) => "successor found by its picture",
+            Some(FoundBy::Time) => "successor found by its time",
+            None => "successor not found",
+        })
+    }
+
     pub(super) fn is_of(&self, key: &ChannelKey, keeper: &Keeper) -> bool {
         self.key == *key && self.keeper == *keeper
     }
 
-    /// The heir, if it is known to have begun.
-    pub(super) fn heir_that_began(&self) -> Option<&Keeper> {
-        self.began_with.and(self.heir.as_ref())
-    }
-}
-
-/// What the picture of this moment looks like: to whoever records it the same.
-fn looks(begin: Timestamp, clock_off: SignedDuration) -> FirstPicture {
-    FirstPicture {
-        at: begin + clock_off,
-        mark: PictureMark(begin.as_second().unsigned_abs()),
+    /// The heir, and when it began, if that is known.
+    pub(super) fn heir_that_began(&self) -> Option<(&Keeper, Timestamp)> {
+        self.heir.as_ref().zip(self.began_with.map(|first| first.at))
     }
 }
 
@@ -97,6 +109,7 @@ impl Recording {
             recorded_to: None,
             last_segment_at: row.heartbeat.last_segment_at,
             first_picture: None,
+            gap: None,
             handover: None,
             assignment: row.assignment,
         }
@@ -133,7 +146,7 @@ impl Recording {
 
     pub(super) fn into_unstored(self) -> Vec<SegmentKey> {
         let parts = self.handover.map(|heir| heir.handover.settle());
-        let parts = parts.map_or_else(Vec::new, |Settled { ours, theirs }| [ours, theirs].concat());
+        let parts = parts.map_or_else(Vec::new, |Settled { ours, theirs, .. }| [ours, theirs].concat());
         self.open.into_iter().chain(parts).collect()
     }
 
@@ -211,7 +224,7 @@ impl Recording {
         self.connected = there;
         if !there {
             self.cut(clock_off, spool);
-            return Some("no stream");
+            return Some(NO_STREAM);
         }
         self.keep(scene.now, clock_off, spool);
         None
@@ -230,7 +243,7 @@ impl Recording {
             heir.in_parts = true;
             self.cut(clock_off, spool);
         }
-        self.first_picture.get_or_insert(looks(begin, clock_off));
+        self.first_picture = self.first_picture.or_else(|| Some(self.looks(begin, clock_off)));
         let (key, generation) = (&self.assignment.key, self.assignment.generation);
         let open = self
             .open
@@ -242,11 +255,55 @@ impl Recording {
         }
     }
 
+    /// What the picture of this moment looks like: the same to all who copy it, and to who encodes it anew like no other.
+    fn looks(&self, begin: Timestamp, clock_off: SignedDuration) -> FirstPicture {
+        let copied = begin.as_second().unsigned_abs();
+        let mark = match self.assignment.settings.video {
+            Video::Copy => copied,
+            Video::Transcode(_) => (copied << 8) + self.assignment.generation.0,
+        };
+        FirstPicture {
+            at: begin + clock_off,
+            mark: PictureMark(mark),
+        }
+    }
+
+    /// Nothing was received for a while.
+    pub(super) fn break_off(&mut self, clock_off: SignedDuration, spool: &mut Vec<SegmentKey>) {
+        self.connected = false;
+        self.cut(clock_off, spool);
+    }
+
+    /// The hole that begins with this error, or ends without one.
+    pub(super) fn hole(&self, error: Option<&str>, now: Timestamp) -> Option<Gap> {
+        match (error, &self.gap) {
+            (None, None) | (Some(_), Some(_)) => None,
+            (None, Some(gap)) => Some(Gap {
+                end: Some(now - STEP),
+                ..gap.clone()
+            }),
+            (Some(error), None) => Some(Gap {
+                key: self.assignment.key.clone(),
+                start: self.recorded_to.unwrap_or(now - STEP),
+                end: None,
+                cause: match error {
+                    NO_STREAM => GapCause::Network,
+                    _ => GapCause::CredentialsRejected,
+                },
+            }),
+        }
+    }
+
+    /// The table knows of it.
+    pub(super) fn noted(&mut self, gap: Gap) {
+        self.gap = Some(gap).filter(|gap| gap.end.is_none());
+    }
+
     /// Closes the open segment.
     fn cut(&mut self, clock_off: SignedDuration, spool: &mut Vec<SegmentKey>) {
         let Some(segment) = self.open.take() else { return };
         self.last_segment_at = Some(segment.end());
-        let first = looks(segment.start, clock_off);
+        let first = self.looks(segment.start, clock_off);
         match &mut self.handover {
             Some(heir) => spool.extend(heir.handover.hold(first, segment)),
             None => spool.push(segment),
@@ -270,6 +327,7 @@ impl Recording {
             heir: None,
             began_with: None,
             in_time: false,
+            found: None,
             ours,
             theirs: Vec::new(),
         };
@@ -278,9 +336,10 @@ impl Recording {
             let as_told = |first: FirstPicture| first.at >= heir.until - CLOCKS_APART;
             settlement.in_time = heir.in_time && heir.began_with.is_some_and(as_told);
             settlement.began_with = heir.began_with;
-            let Settled { ours, theirs } = heir.handover.settle();
+            let Settled { ours, theirs, found } = heir.handover.settle();
             settlement.ours.extend(ours);
             settlement.theirs = theirs;
+            settlement.found = found;
         }
         settlement
     }

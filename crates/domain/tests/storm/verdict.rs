@@ -64,12 +64,21 @@ impl Sim {
         );
     }
 
-    /// I4: the generation of a channel never goes back while it is known.
-    pub(crate) fn assert_generations(&mut self) {
-        let rows = self.tables.assignments().into_iter();
-        let after = rows
-            .map(|row| (row.assignment.key, row.assignment.generation))
-            .collect();
+    /// What a dispatch changed, and I4: the generation of a channel never goes back while it is known.
+    pub(crate) fn take_in_assignments(&mut self) {
+        let mut after = BTreeMap::new();
+        for Assignment {
+            key,
+            generation,
+            predecessor,
+            ..
+        } in self.tables.assignments().into_iter().map(|row| row.assignment)
+        {
+            let is_new = self.generations.get(&key) != Some(&generation);
+            let older = predecessor.is_some_and(|old| old.generation.next() < generation);
+            self.reach("inherits its predecessor", u64::from(is_new && older));
+            after.insert(key, generation);
+        }
         let before = std::mem::replace(&mut self.generations, after);
         for (key, generation) in &self.generations {
             let went_back = before.get(key).is_some_and(|before| before > generation);

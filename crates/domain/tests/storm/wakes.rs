@@ -4,7 +4,7 @@
 
 use domain::ChannelKey;
 use domain::death::Death;
-use domain::dispatch::{Report, again};
+use domain::dispatch::{Because, Report, again};
 use domain::fakes::Random;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
@@ -30,6 +30,16 @@ pub(crate) struct Invocation {
     round: u32,
     next_at: Timestamp,
     deadline: Timestamp,
+}
+
+/// What becomes of an invocation after its round.
+#[derive(Debug)]
+pub(crate) enum After {
+    GoesOn(Because),
+    /// It has ended, and so has its batch.
+    Ends,
+    /// It has ended, and its batch comes again: it was not handled, or it was all the same.
+    BatchAgain,
 }
 
 /// The end of a task, on its way.
@@ -146,35 +156,34 @@ impl Wakes {
         due.collect()
     }
 
-    /// What becomes of an invocation after its round: it goes on, or it ends, and its batch was handled or comes again.
-    /// `None`: it died. Whether a batch comes again although it was handled, or because it was not.
+    /// What becomes of an invocation after its round, of which there is a report unless it died.
     pub(crate) fn after(
         &mut self,
         mut invocation: Invocation,
         report: Option<&Report>,
         now: Timestamp,
         repeated: bool,
-    ) -> bool {
-        if let Some(wait) =
+    ) -> After {
+        if let Some(next) =
             report.and_then(|report| again(report, invocation.round, now, invocation.deadline))
         {
             invocation.round += 1;
-            invocation.next_at = now + wait;
+            invocation.next_at = now + next.after;
             self.invocations.push(invocation);
-            return false;
+            return After::GoesOn(next.because);
         }
         let Some(index) = invocation.shard else {
-            return false;
+            return After::Ends;
         };
         let shard = &mut self.shards[index];
         let handled = report.is_some_and(|report| report.failure.is_none());
+        let taken = std::mem::take(&mut shard.taken);
         if handled && !repeated {
-            shard.records.drain(..shard.taken);
-        } else {
-            shard.not_before = Some(now + SignedDuration::from_secs(10));
+            shard.records.drain(..taken);
+            return After::Ends;
         }
-        shard.taken = 0;
-        !handled || repeated
+        shard.not_before = Some(now + SignedDuration::from_secs(10));
+        After::BatchAgain
     }
 
     /// Nothing is on its way.

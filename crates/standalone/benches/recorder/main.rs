@@ -2,7 +2,8 @@
 //! cameras the smallest Fargate task bears by that. The recorder and the container of 2020 upload over TLS.
 //!
 //! `cargo bench -p standalone --features s3 --bench recorder -- [CHANNELS ...]` (default `1 20 100 200`);
-//! `BENCH_SECONDS` sets the window (default 60). Streams are 1080p, 25 frames/s, 2 Mbit/s; segments are 30 s.
+//! `BENCH_SECONDS` sets the length of a window (default 60), of which there are three: the middle one by its CPU is printed, with
+//! the least and the most. Streams are 1080p, 25 frames/s, 2 Mbit/s; segments are 30 s.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod others;
@@ -28,6 +29,8 @@ const START_WITHIN: Duration = Duration::from_secs(180);
 const WARM_UP: Duration = Duration::from_secs(40);
 /// Beyond so many cameras there is nothing beside the recorder: two hundred ffmpegs would need 10 GiB.
 const OTHERS_MAX: u32 = 20;
+/// Windows a number of cameras is measured in.
+const WINDOWS: usize = 3;
 /// The smallest Fargate task, in percent of a core and MiB, less the 30 % that are left free.
 const TASK_CPU: f64 = 25.0 * 0.7;
 const TASK_MEMORY: f64 = 512.0 * 0.7;
@@ -47,7 +50,8 @@ async fn main() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(60);
     println!(
-        "cameras  program             CPU %/camera  of it system  switches/s  RSS MiB/camera  PSS MiB/camera"
+        "cameras  program             CPU %/camera  (least to most)  of it system  switches/s  RSS MiB/camera  PSS \
+         MiB/camera"
     );
     for count in channels {
         compare(count, Duration::from_secs(seconds)).await;
@@ -67,31 +71,38 @@ async fn compare(cameras: u32, window: Duration) {
     sleep(WARM_UP).await;
 
     let sets = [recorder, pids(&ffmpegs), pids(&containers)];
-    let (before, start, stored) = (
-        sets.each_ref().map(|set| usage::of(set)),
-        Instant::now(),
-        store.objects(),
-    );
-    sleep(window).await;
-    let (after, elapsed) = (sets.each_ref().map(|set| usage::of(set)), start.elapsed());
-    let per_camera = |set: usize| PerCamera::between(before[set], after[set], cameras, elapsed.as_secs_f64());
-    let recorder = per_camera(0);
-    print(cameras, "millrace recorder", recorder);
+    let stored = store.objects();
+    let mut windows = Vec::new();
+    for _ in 0..WINDOWS {
+        windows.push(measure(&sets, cameras, window).await);
+    }
+    let of_set = |set: usize| -> Vec<PerCamera> { windows.iter().map(|window| window[set]).collect() };
+    let recorder = of_set(0);
+    print(cameras, "millrace recorder", &recorder);
     if cameras <= OTHERS_MAX {
         for (set, program) in [(1, "ffmpeg -c copy"), (2, "container of 2020")] {
-            print(cameras, program, per_camera(set));
-            print_ratio(cameras, recorder, per_camera(set));
+            print(cameras, program, &of_set(set));
+            print_ratio(cameras, &recorder, &of_set(set));
         }
     }
+    let worst = |of: fn(&PerCamera) -> f64| recorder.iter().map(of).fold(0.0, f64::max);
     println!(
         "{cameras:7}  {} objects stored; a task of 0.25 vCPU and 0.5 GB bears {:.0} by its CPU, {:.0} by its memory",
         store.objects() - stored,
-        (TASK_CPU / recorder.cpu_percent).floor(),
-        (TASK_MEMORY / recorder.rss_mib).floor()
+        (TASK_CPU / worst(|window| window.cpu_percent)).floor(),
+        (TASK_MEMORY / worst(|window| window.rss_mib)).floor()
     );
     others::end(ffmpegs).await;
     others::end(containers).await;
     rig.stop().await;
+}
+
+/// What each set of processes takes in one window.
+async fn measure(sets: &[Vec<i32>; 3], cameras: u32, window: Duration) -> [PerCamera; 3] {
+    let (before, start) = (sets.each_ref().map(|set| usage::of(set)), Instant::now());
+    sleep(window).await;
+    let (after, elapsed) = (sets.each_ref().map(|set| usage::of(set)), start.elapsed());
+    std::array::from_fn(|set| PerCamera::between(before[set], after[set], cameras, elapsed.as_secs_f64()))
 }
 
 /// A gateway with so many cameras, all of them recorded by one process.
@@ -140,18 +151,45 @@ fn pids(children: &[Child]) -> Vec<i32> {
     children.iter().map(pid).collect()
 }
 
-fn print(cameras: u32, program: &str, of: PerCamera) {
+fn print(cameras: u32, program: &str, windows: &[PerCamera]) {
+    let of = middle(windows);
+    let (least, most) = spread(windows.iter().map(|window| window.cpu_percent));
     println!(
-        "{cameras:7}  {program:18}  {:12.3}  {:12.3}  {:10.0}  {:14.2}  {:14.2}",
-        of.cpu_percent, of.system_percent, of.switches, of.rss_mib, of.pss_mib
+        "{cameras:7}  {program:18}  {:12.3}  {:>15}  {:12.3}  {:10.0}  {:14.2}  {:14.2}",
+        of.cpu_percent,
+        format!("{least:.3} to {most:.3}"),
+        of.system_percent,
+        of.switches,
+        of.rss_mib,
+        of.pss_mib
     );
 }
 
-fn print_ratio(cameras: u32, ours: PerCamera, theirs: PerCamera) {
+fn print_ratio(cameras: u32, ours: &[PerCamera], theirs: &[PerCamera]) {
+    let ratios = ours
+        .iter()
+        .zip(theirs)
+        .map(|(our, their)| our.cpu_percent / their.cpu_percent);
+    let (least, most) = spread(ratios);
+    let (our, their) = (middle(ours), middle(theirs));
     println!(
-        "{cameras:7}  ratio               {:12.2}  {:38.3}  {:14.3}",
-        ours.cpu_percent / theirs.cpu_percent,
-        ours.rss_mib / theirs.rss_mib,
-        ours.pss_mib / theirs.pss_mib
+        "{cameras:7}  ratio               {:12.2}  {:>15}  {:40.3}  {:14.3}",
+        our.cpu_percent / their.cpu_percent,
+        format!("{least:.2} to {most:.2}"),
+        our.rss_mib / their.rss_mib,
+        our.pss_mib / their.pss_mib
     );
+}
+
+/// The window in the middle by its CPU.
+fn middle(windows: &[PerCamera]) -> PerCamera {
+    let mut windows = windows.to_vec();
+    windows.sort_by(|a, b| a.cpu_percent.total_cmp(&b.cpu_percent));
+    windows[windows.len() / 2]
+}
+
+fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, 0.0), |(least, most), value| {
+        (least.min(value), most.max(value))
+    })
 }

@@ -42,7 +42,7 @@ storm: ## all storms under SEEDS=n seeds each, from FROM=0; a failure says how t
 bench: ## what poll and dispatch cost as a fleet grows, and the recorder beside ffmpeg and the container of 2020
 	scripts/need.sh cargo=cargo cc=gcc ffmpeg=ffmpeg inotifywait=inotify-tools curl=curl
 	cargo bench --locked -p domain --bench growth
-	cargo bench --locked -p standalone --features s3 --bench recorder
+	cargo bench --locked -p standalone --features s3 --bench archive --bench recorder
 
 mutants: ## plants known bugs one at a time, and shows which layer of tests catches each
 	scripts/need.sh cargo=cargo cc=gcc python3=python3

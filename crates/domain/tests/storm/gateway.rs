@@ -18,6 +18,8 @@ use std::sync::Arc;
 const STEP: SignedDuration = SignedDuration::from_secs(20);
 const STEPS_STORMY: u64 = 1_500;
 const STEPS_CALM: u64 = 1_300;
+/// When the weather has been calm for an hour, people do what they were told that only they can.
+const STEPS_UNTIL_PEOPLE_COME: u64 = 180;
 /// How long an instance that was the gateway may run on in bad weather before it is retired or left to people.
 const STRANGE_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// The functions are scheduled once a minute.
@@ -26,7 +28,12 @@ const STEPS_A_MINUTE: u64 = 3;
 /// The gateway, its host and its weather.
 pub(crate) struct Sim {
     pub(crate) random: Random,
+    /// The true time, in which host and machines live.
     pub(crate) now: Timestamp,
+    /// What the loops' clock is off by.
+    pub(crate) clock_off: SignedDuration,
+    /// What steps that clock, if anything does; it draws no other lot.
+    pub(crate) clocks: Option<Random>,
     pub(crate) weather: Weather,
     pub(crate) host: WatchedHost,
     pub(crate) tables: FakeTables,
@@ -62,6 +69,8 @@ impl Sim {
         Self {
             random: Random::new(seed ^ 0x6A7E_3A11),
             now,
+            clock_off: SignedDuration::ZERO,
+            clocks: Some(Random::new(seed ^ 0xC10C)),
             site: FakeSite::new(weather.clone(), host.clone()),
             alerts: FakeAlerts::new(weather.clone()),
             host: WatchedHost {
@@ -110,6 +119,17 @@ impl Sim {
         }
     }
 
+    /// The storm as it was before clocks were stepped in it, for the seeds that failed then.
+    pub(crate) fn with_a_steady_clock(mut self) -> Self {
+        self.clocks = None;
+        self
+    }
+
+    /// The time as the loops see it.
+    pub(crate) fn clock(&self) -> Timestamp {
+        self.now + self.clock_off
+    }
+
     /// Storm, then calm.
     pub(crate) fn run(mut self) -> Outcome {
         let begin = self.now;
@@ -126,6 +146,9 @@ impl Sim {
         self.calm_down();
         for step in 0..STEPS_CALM {
             self.step(step);
+            if step == STEPS_UNTIL_PEOPLE_COME {
+                self.correct_the_password();
+            }
         }
         self.assert_converged();
         Outcome {
@@ -159,7 +182,7 @@ impl Sim {
 
     fn check(&mut self) {
         let budget = self.crash_budget();
-        let (policy, archive, now) = (self.ladder.clone(), self.archive(), self.now);
+        let (policy, archive, now) = (self.ladder.clone(), self.archive(), self.clock());
         let twice = self.is_twice();
         let site = Site {
             host: &self.host.inner,
@@ -207,7 +230,7 @@ impl Sim {
 
     fn recover(&mut self) {
         let budget = self.crash_budget();
-        let (policy, setup, now) = (self.recover.clone(), self.setup.clone(), self.now);
+        let (policy, setup, now) = (self.recover.clone(), self.setup.clone(), self.clock());
         let step = self.host.memory().saga.map(|saga| saga.step);
         let twice = self.is_twice();
         let site = Site {
@@ -312,7 +335,7 @@ impl Sim {
         Some(self.random.below(60))
     }
 
-    fn reach(&mut self, branch: &str) {
+    pub(crate) fn reach(&mut self, branch: &str) {
         *self.reached.entry(branch.to_owned()).or_default() += 1;
     }
 

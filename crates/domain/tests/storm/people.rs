@@ -1,10 +1,12 @@
-//! What the cloud and people do to a gateway in a storm.
+//! What the cloud, people and clocks do to a gateway in a storm.
 
 use super::gateway::{Sim, devices};
 use domain::InstanceId;
+use domain::credentials;
 use domain::fakes::{Password, Software};
 use domain::ports::Power;
 use domain::recover::{Request, request};
+use futures::executor::block_on;
 use jiff::SignedDuration;
 
 impl Sim {
@@ -36,6 +38,26 @@ impl Sim {
             _ => {}
         }
         self.meddle_with_a_saga();
+        self.meddle_with_the_clock();
+    }
+
+    /// The loops' clock is stepped by up to four minutes either way, and some minutes later back.
+    fn meddle_with_the_clock(&mut self) {
+        let Some(clocks) = &mut self.clocks else { return };
+        if clocks.percent(96) {
+            return;
+        }
+        let seconds = i64::try_from(clocks.below(480)).unwrap() - 240;
+        if !self.clock_off.is_zero() {
+            self.clock_off = SignedDuration::ZERO;
+            return;
+        }
+        self.clock_off = SignedDuration::from_secs(seconds);
+        self.reach(if seconds < 0 {
+            "clock behind"
+        } else {
+            "clock ahead"
+        });
     }
 
     /// Misfortunes that would hardly ever meet the few minutes of a replacement by chance.
@@ -92,12 +114,12 @@ impl Sim {
 
     fn ask(&mut self, drill: bool) {
         let asked = Request {
-            at: self.now,
-            since: self.now,
+            at: self.clock(),
+            since: self.clock(),
             reason: "a person wants it".into(),
             drill,
         };
-        let _ = futures::executor::block_on(request(&self.tables, &asked));
+        let _ = block_on(request(&self.tables, &asked));
     }
 
     fn add_by_hand(&mut self) {
@@ -134,10 +156,28 @@ impl Sim {
         });
     }
 
+    /// Who was told that the gateway rejects our password corrects it there, and writes the parameter again. So it is
+    /// with a gateway fresh from its base image that a person made the gateway, when the check came to it before setup:
+    /// nobody tries a password there any more.
+    pub(crate) fn correct_the_password(&mut self) {
+        let rejection = block_on(credentials::rejected(&self.host.truth)).unwrap();
+        let role = self.host.role().map(|role| role.instance_id);
+        let Some(role) = role.filter(|_| rejection.is_some()) else {
+            return;
+        };
+        self.reach("people correct the password");
+        self.host
+            .inner
+            .change_software(&role, |software| software.password = Password::Wanted);
+        self.setup.password_version += 1;
+        self.ladder.password_version += 1;
+    }
+
     /// The weather calms, people let go, and mend what only they can.
     pub(crate) fn calm_down(&mut self) {
         self.stormy = false;
         self.no_video = false;
+        self.clock_off = SignedDuration::ZERO;
         self.weather.set_trouble(0);
         let host = &self.host.inner;
         host.doom_launches(false);

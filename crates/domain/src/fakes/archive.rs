@@ -12,6 +12,9 @@ use std::ops::{Bound, Range};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// In bad weather a page may have fewer objects than this.
+const SHORT_PAGE: u64 = 100;
+
 /// An archive in memory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct FakeArchive {
@@ -105,6 +108,12 @@ impl ArchiveSweep for FakeArchive {
     }
 
     async fn list_page(&self, channel: &ChannelKey, after: Option<&ObjectKey>) -> Result<Page, PortError> {
+        // As from S3, a page may be as short as it likes.
+        let most = if self.weather.mishap() {
+            1 + usize::try_from(self.weather.below(SHORT_PAGE)).unwrap_or(DELETE_MAX)
+        } else {
+            DELETE_MAX
+        };
         let list = || {
             let prefix = format!("{}/", channel.prefix());
             let from = match after {
@@ -117,7 +126,7 @@ impl ArchiveSweep for FakeArchive {
                 if !key.0.starts_with(&prefix) {
                     break;
                 }
-                if page.objects.len() == DELETE_MAX {
+                if page.objects.len() == most {
                     page.next = page.objects.last().map(|object| object.key.clone());
                     break;
                 }
@@ -165,7 +174,11 @@ impl ArchiveRead for FakeArchive {
     ) -> Result<Vec<StoredSegment>, PortError> {
         let list = || {
             let objects = self.objects();
-            let stored = objects.iter().filter_map(|(key, object)| {
+            let prefix = format!("{}/", channel.prefix());
+            let of_channel = objects
+                .range(ObjectKey(prefix.clone())..)
+                .take_while(|(key, _)| key.0.starts_with(&prefix));
+            let stored = of_channel.filter_map(|(key, object)| {
                 let key: SegmentKey = key.0.parse().ok()?;
                 let size_bytes = object.content.len() as u64;
                 Some(StoredSegment {

@@ -10,6 +10,7 @@ pub fn log_round(report: &Report) {
         pieces: _,
         devices_waiting,
         playbacks,
+        postponed,
         stored,
         filled,
         discarded,
@@ -28,6 +29,7 @@ pub fn log_round(report: &Report) {
         tracing::info!(
             channels,
             playbacks,
+            postponed,
             stored,
             discarded,
             filled_seconds = filled.as_secs_f64(),

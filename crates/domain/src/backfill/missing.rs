@@ -67,7 +67,8 @@ pub struct Known<'a> {
 /// What is missing of a channel and ripe to be asked for, oldest first, in pieces.
 ///
 /// A hole is ripe when a segment of the archive follows it, it ended long enough ago, and nothing beside it is
-/// unexplained: that may be on its way from a spool. What was settled is not missing any more.
+/// unexplained: that may be on its way from a spool. One with something unexplained, or that goes on beyond the range,
+/// is ripe so long after its end, or that of the range, that no spool has it any more. What was settled is not missing.
 pub fn missing(policy: &BackfillPolicy, known: &Known<'_>, now: Timestamp) -> Vec<Missing> {
     let Known {
         from, to, settled, ..
@@ -78,15 +79,15 @@ pub fn missing(policy: &BackfillPolicy, known: &Known<'_>, now: Timestamp) -> Ve
     );
     let mut found = Vec::new();
     for hole in spans.split(|span| span.state == State::Recorded) {
-        let Some(last) = hole.last().filter(|last| last.end < to) else {
+        let Some(last) = hole.last() else {
             continue;
         };
         let age = now.duration_since(last.end);
-        let has_unexplained = hole.iter().any(|span| span.state == State::Unexplained);
-        let ripe_after = if has_unexplained {
-            policy.unexplained_after
-        } else {
+        let is_explained = hole.iter().all(|span| span.state != State::Unexplained);
+        let ripe_after = if is_explained && last.end < to {
             policy.ripe_after
+        } else {
+            policy.unexplained_after
         };
         if age >= ripe_after {
             hole.iter()

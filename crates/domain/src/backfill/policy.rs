@@ -9,7 +9,7 @@ pub struct BackfillPolicy {
     /// had in their spools is in the archive.
     pub ripe_after: SignedDuration,
     /// A hole that nothing explains, or that lies beside one, may still be in the spool of a machine that is away: it
-    /// is asked for only after this.
+    /// is asked for only after this. So is one that no segment follows within minutes.
     pub unexplained_after: SignedDuration,
     /// Shorter holes are left.
     pub shortest: SignedDuration,
@@ -23,7 +23,8 @@ pub struct BackfillPolicy {
     pub retry_first: SignedDuration,
     /// The longest wait.
     pub retry_max: SignedDuration,
-    /// For how long a round may store what it fetched. A worker that died holds others up for so long.
+    /// For how long a round may store what it fetched; a playback is begun only if it is over by then, though it took
+    /// twice its length. A worker that died holds others up for so long.
     pub lease: SignedDuration,
     /// Nothing is stored in the last part of the lease: the longest that storing one segment may take.
     pub lease_reserve: SignedDuration,

@@ -5,7 +5,7 @@ use super::memory::{MEMORY, Memory};
 use super::missing::Missing;
 use super::plan::{Piece, Plan, plan};
 use super::policy::BackfillPolicy;
-use super::work::{Done, Ports, keep, work};
+use super::work::{Done, Lease, Ports, keep, work};
 use crate::alert::{Severity, Trouble};
 use crate::coverage::seconds;
 use crate::id::ChannelKey;
@@ -32,6 +32,8 @@ pub struct Report {
     pub devices_waiting: usize,
     /// Playbacks begun.
     pub playbacks: usize,
+    /// Pieces, or rests of pieces, that are left for the next round: the lease was too short for their playback.
+    pub postponed: usize,
     /// Segments stored.
     pub stored: usize,
     /// How long they are.
@@ -245,12 +247,15 @@ where
         memory: &mut Memory,
         report: &mut Report,
     ) {
-        let last_store = until.saturating_sub(self.policy.lease_reserve).unwrap_or(until);
-        let may_store = || (self.clock)() < last_store;
+        let lease = &Lease {
+            policy: self.policy,
+            clock: self.clock,
+            until,
+        };
         let mut stores_fail = false;
         for key in &waiting {
             let mut done = Done::default();
-            keep(self.ports, key, may_store, &mut done).await;
+            keep(self.ports, key, lease, &mut done).await;
             stores_fail |= done.store_failed();
             done.tell(self.policy, key, memory, report, self.now);
         }
@@ -261,7 +266,7 @@ where
         let work = pieces
             .iter()
             .filter(|piece| !waiting.contains(&piece.key))
-            .map(|piece| async move { (piece, work(self.policy, self.ports, piece, may_store).await) });
+            .map(|piece| async move { (piece, work(self.ports, piece, lease).await) });
         for (piece, done) in join_all(work).await {
             done.tell(self.policy, &piece.key, memory, report, (self.clock)());
         }

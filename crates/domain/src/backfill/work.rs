@@ -15,6 +15,9 @@ use std::ops::Range;
 /// that follow each other may seem so far apart.
 const FILE_TIMES: SignedDuration = SignedDuration::from_secs(1);
 
+/// A playback may take this many times what it plays, besides what it takes to begin: the recorder gives up then.
+const PLAYBACK_TIMES_MAX: i32 = 2;
+
 /// What the backfill needs of the outside.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports<'a, F, P, A, T, L> {
@@ -30,6 +33,34 @@ pub struct Ports<'a, F, P, A, T, L> {
     pub alerts: &'a L,
 }
 
+/// The time that a round has by its lease.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lease<'a, C> {
+    pub(super) policy: &'a BackfillPolicy,
+    pub(super) clock: &'a C,
+    /// When it is over.
+    pub(super) until: Timestamp,
+}
+
+impl<C: Fn() -> Timestamp> Lease<'_, C> {
+    /// Whether what is stored now is stored within the lease.
+    fn may_store(&self) -> bool {
+        self.lasts_for(SignedDuration::ZERO)
+    }
+
+    /// Whether a playback that begins now is over within the lease, however slow it is: the next worker may ask the
+    /// same device as soon as the lease is over.
+    fn may_play(&self, asked: &Range<Timestamp>) -> bool {
+        let length = asked.end.duration_since(asked.start);
+        self.lasts_for(length.saturating_mul(PLAYBACK_TIMES_MAX))
+    }
+
+    fn lasts_for(&self, time: SignedDuration) -> bool {
+        let needed = time.saturating_add(self.policy.lease_reserve);
+        self.until.duration_since((self.clock)()) > needed
+    }
+}
+
 /// What came of one piece.
 #[derive(Debug, Default)]
 pub(super) struct Done {
@@ -37,6 +68,8 @@ pub(super) struct Done {
     stored: Vec<SegmentKey>,
     discarded: usize,
     playbacks: usize,
+    /// The lease was too short for the next playback.
+    is_postponed: bool,
     /// Why the device did not do what it was asked.
     device_failed: Option<String>,
     /// What it was asked for when it ended a playback early.
@@ -46,20 +79,20 @@ pub(super) struct Done {
 }
 
 /// Asks, plays and stores one piece. What is not sure is not settled, and is asked for again.
-pub(super) async fn work<F, P, A, T, L>(
-    policy: &BackfillPolicy,
+pub(super) async fn work<F, P, A, T, L, C>(
     ports: &Ports<'_, F, P, A, T, L>,
     piece: &Piece,
-    may_store: impl Fn() -> bool,
+    lease: &Lease<'_, C>,
 ) -> Done
 where
     F: Footage + Sync,
     P: Fetch,
     A: Archive,
+    C: Fn() -> Timestamp,
 {
     let mut done = Done::default();
     let missing = piece.missing.start..piece.missing.end;
-    let asked = around(policy, &missing);
+    let asked = around(lease.policy, &missing);
     let found = match ports
         .footage
         .find_footage(&piece.key, asked.start, asked.end)
@@ -78,9 +111,9 @@ where
             continue;
         }
         done.settle(at..part.start, Fate::NotOnDevice);
-        match play(policy, ports, piece, &part, &stretch, &mut done).await {
+        match play(ports, piece, &part, &stretch, lease, &mut done).await {
             Ok(fate) => {
-                if !keep(ports, &piece.key, &may_store, &mut done).await {
+                if !keep(ports, &piece.key, lease, &mut done).await {
                     return done;
                 }
                 let Some(fate) = fate else { return done };
@@ -97,16 +130,16 @@ where
     done
 }
 
-/// Plays one stretch; how it is settled, `None` when it was cut short.
-async fn play<F: Footage, P: Fetch, A, T, L>(
-    policy: &BackfillPolicy,
+/// Plays one stretch; how it is settled, `None` when it was cut short or there is no time for it.
+async fn play<F: Footage, P: Fetch, A, T, L, C: Fn() -> Timestamp>(
     ports: &Ports<'_, F, P, A, T, L>,
     piece: &Piece,
     part: &Range<Timestamp>,
     stretch: &Range<Timestamp>,
+    lease: &Lease<'_, C>,
     done: &mut Done,
 ) -> Result<Option<Fate>, PortError> {
-    let wide = around(policy, part);
+    let wide = around(lease.policy, part);
     let asked = wide.start.max(stretch.start)..wide.end.min(stretch.end);
     let url = ports
         .footage
@@ -126,6 +159,10 @@ async fn play<F: Footage, P: Fetch, A, T, L>(
         after: piece.after.clone().filter(|_| part.end == piece.missing.end),
         settings: piece.settings.clone(),
     };
+    if !lease.may_play(&playback.asked) {
+        done.is_postponed = true;
+        return Ok(None);
+    }
     done.playbacks += 1;
     match ports.fetch.fetch(&playback).await? {
         Ended::Complete => Ok(Some(Fate::Fetched)),
@@ -141,10 +178,10 @@ async fn play<F: Footage, P: Fetch, A, T, L>(
 }
 
 /// Stores what waits of a channel, if the archive still lacks it; whether nothing waits any more.
-pub(super) async fn keep<F, P: Fetch, A: Archive, T, L>(
+pub(super) async fn keep<F, P: Fetch, A: Archive, T, L, C: Fn() -> Timestamp>(
     ports: &Ports<'_, F, P, A, T, L>,
     key: &ChannelKey,
-    may_store: impl Fn() -> bool,
+    lease: &Lease<'_, C>,
     done: &mut Done,
 ) -> bool {
     let result = async {
@@ -155,7 +192,7 @@ pub(super) async fn keep<F, P: Fetch, A: Archive, T, L>(
             let from = segment.start.saturating_sub(JOIN).unwrap_or(Timestamp::MIN);
             let to = segment.end().saturating_add(JOIN).unwrap_or(Timestamp::MAX);
             let there = ports.archive.list_segments(key, from, to).await?;
-            if !may_store() {
+            if !lease.may_store() {
                 return Err(PortError::throttled(
                     format!("storing {segment}"),
                     "the lease is over",
@@ -237,6 +274,7 @@ impl Done {
             }
         }
         report.playbacks += self.playbacks;
+        report.postponed += usize::from(self.is_postponed);
         report.discarded += self.discarded;
         report.stored += self.stored.len();
         for segment in &self.stored {

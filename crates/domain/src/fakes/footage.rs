@@ -3,7 +3,7 @@ use crate::id::{ChannelKey, DeviceIndex, Generation};
 use crate::ports::{Ended, Fetch, Footage, Playback, PortError};
 use crate::segment::SegmentKey;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,11 +20,12 @@ struct State {
     playing: BTreeMap<DeviceIndex, u32>,
     most_at_once: u32,
     asked: u64,
-    /// No device has time.
-    busy: bool,
+    /// Devices that have no time.
+    busy: BTreeSet<DeviceIndex>,
+    /// Devices that cannot be reached.
+    away: BTreeSet<DeviceIndex>,
     /// Playbacks that a device ended early without giving anything, one after the other.
     given_nothing: BTreeMap<DeviceIndex, u32>,
-    ended_early: u64,
 }
 
 impl FakeFootage {
@@ -46,6 +47,23 @@ impl FakeFootage {
         self.files(key).iter().any(|file| file.contains(&at))
     }
 
+    /// Whether a device has any moment of a stretch.
+    pub fn has_any(&self, key: &ChannelKey, stretch: &Range<Timestamp>) -> bool {
+        let overlaps = |file: &Range<Timestamp>| file.start < stretch.end && stretch.start < file.end;
+        self.files(key).iter().any(overlaps)
+    }
+
+    /// The device writes over what it had of a channel until then.
+    pub fn overwrite(&self, key: &ChannelKey, until: Timestamp) {
+        let mut state = self.state();
+        if let Some(files) = state.files.get_mut(key) {
+            files.retain(|file| file.end > until);
+            files
+                .iter_mut()
+                .for_each(|file| file.start = file.start.max(until));
+        }
+    }
+
     /// The most playbacks one device ever had to serve at once.
     pub fn most_at_once(&self) -> u32 {
         self.state().most_at_once
@@ -56,14 +74,32 @@ impl FakeFootage {
         self.state().asked
     }
 
-    /// From now on every device ends every playback at once, or none does.
-    pub fn set_busy(&self, busy: bool) {
-        self.state().busy = busy;
+    /// From now on this device ends every playback at once, or no longer.
+    pub fn set_busy(&self, device: &DeviceIndex, busy: bool) {
+        set(&mut self.state().busy, device, busy);
     }
 
-    /// How many playbacks devices have ended early.
-    pub fn ended_early(&self) -> u64 {
-        self.state().ended_early
+    /// From now on this device cannot be reached, or can be again.
+    pub fn set_away(&self, device: &DeviceIndex, away: bool) {
+        set(&mut self.state().away, device, away);
+    }
+
+    fn is_away(&self, device: &DeviceIndex) -> bool {
+        self.state().away.contains(device)
+    }
+
+    /// How a call to a device goes.
+    async fn call<R>(
+        &self,
+        device: &DeviceIndex,
+        doing: &str,
+        act: impl FnOnce() -> R,
+    ) -> Result<R, PortError> {
+        let answer = self.weather.call(doing, act).await?;
+        if self.is_away(device) {
+            return Err(PortError::throttled(doing, "the device is away"));
+        }
+        Ok(answer)
     }
 
     /// How a playback of which so much was given ends in bad weather. A device with footage does not end one after the
@@ -73,10 +109,7 @@ impl FakeFootage {
         let given_nothing = state.given_nothing.entry(device.clone()).or_default();
         *given_nothing = if gave { 0 } else { *given_nothing + 1 };
         match error {
-            PortError::Throttled { .. } if *given_nothing <= GIVEN_NOTHING_MAX => {
-                state.ended_early += 1;
-                Ended::Early
-            }
+            PortError::Throttled { .. } if *given_nothing <= GIVEN_NOTHING_MAX => Ended::Early,
             PortError::Throttled { .. } | PortError::Unknown { .. } | PortError::Refused { .. } => {
                 Ended::CutShort
             }
@@ -92,6 +125,14 @@ impl FakeFootage {
     }
 }
 
+fn set(devices: &mut BTreeSet<DeviceIndex>, device: &DeviceIndex, is_in: bool) {
+    if is_in {
+        devices.insert(device.clone());
+    } else {
+        devices.remove(device);
+    }
+}
+
 impl Footage for FakeFootage {
     async fn find_footage(
         &self,
@@ -104,7 +145,7 @@ impl Footage for FakeFootage {
             let files = self.files(key).into_iter();
             files.filter(|file| file.start < to && from < file.end).collect()
         };
-        self.weather.call("finding footage", find).await
+        self.call(&key.device, "finding footage", find).await
     }
 
     async fn playback_url(
@@ -120,7 +161,7 @@ impl Footage for FakeFootage {
                 .any(|file| file.start < to && from < file.end);
             found.then(|| format!("rtsp://gateway/dac/playback/{key}"))
         };
-        self.weather.call("asking for a playback", has).await
+        self.call(&key.device, "asking for a playback", has).await
     }
 }
 
@@ -204,9 +245,10 @@ impl Drop for Playing<'_> {
 impl Fetch for FakeFetch {
     async fn fetch(&self, playback: &Playback) -> Result<Ended, PortError> {
         let weather = &self.footage.weather;
-        let _playing = Playing::begin(&self.footage, &playback.key.device);
-        weather.call("connecting", || ()).await?;
-        if self.footage.state().busy {
+        let device = &playback.key.device;
+        let _playing = Playing::begin(&self.footage, device);
+        self.footage.call(device, "connecting", || ()).await?;
+        if self.footage.state().busy.contains(device) {
             return Ok(Ended::Early);
         }
         let mut gave = false;
@@ -215,7 +257,7 @@ impl Fetch for FakeFetch {
             while at < part.end {
                 let end = at.saturating_add(SEGMENT).unwrap_or(part.end).min(part.end);
                 if let Err(error) = weather.call("playing", || ()).await {
-                    return Ok(self.footage.ends(&playback.key.device, gave, &error));
+                    return Ok(self.footage.ends(device, gave, &error));
                 }
                 gave = true;
                 let length = end.duration_since(at);

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 /// What one worker came to in a round.
 pub(crate) struct Round {
     pub(crate) began: Timestamp,
+    pub(crate) ended: Timestamp,
     /// Something waited on its disk.
     pub(crate) waited: bool,
     pub(crate) report: Report,
@@ -18,12 +19,13 @@ impl Sim {
     pub(crate) fn judge(&self, round: &Round, would_play: usize) {
         let Round {
             began,
+            ended,
             waited,
             report,
         } = round;
         for piece in &report.pieces {
             let hole = self.holes.iter().find(|hole| hole.key == piece.key).unwrap();
-            hole.assert_may_be_asked_for(&self.policy, &piece.missing, *began);
+            hole.assert_may_be_asked_for(&self.policy, &piece.missing, *began..*ended);
             self.count_piece(hole, piece);
         }
         self.count(report);

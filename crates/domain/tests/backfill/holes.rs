@@ -150,15 +150,14 @@ impl Hole {
         world.footage.overwrite(&self.key, self.start + seconds);
     }
 
-    /// A spool that was thought lost comes back, with some seconds of the hole where the archive has none. A part
-    /// of a hole that a segment follows is ripe sooner than one beside what is unexplained: not of these.
-    pub(crate) fn spool_comes_back(&self, world: &World, second: u64) {
-        let whole = [Kind::OneCause, Kind::TwoCauses, Kind::NotOver, Kind::Old];
+    /// A spool that was thought lost comes back, with some seconds of the hole where the archive has none. It comes late:
+    /// the part of a hole that a segment follows may be ripe before the whole is.
+    pub(crate) fn spool_comes_back(&self, world: &World, policy: &BackfillPolicy, second: u64) {
         let start = self.start + SignedDuration::from_secs(i64::try_from(second).unwrap());
         let end = start + SignedDuration::from_secs(10);
-        let is_within = self.is_over && end < self.end && whole.contains(&self.kind);
+        let is_late = end < self.end && self.is_ripe(policy, world.now());
         let is_free = |segment: &SegmentKey| segment.end() <= start || end <= segment.start;
-        if is_within && world.segments(&self.key).iter().all(is_free) {
+        if is_late && world.segments(&self.key).iter().all(is_free) {
             let late = live_between(&self.key, start, end);
             world.archive.place(late.object_key(), b"late");
         }
@@ -184,12 +183,19 @@ impl Hole {
         self.ripe(policy).1 <= now
     }
 
-    /// A piece of it was asked for in a round that began at `now`.
-    pub(crate) fn assert_may_be_asked_for(&self, policy: &BackfillPolicy, piece: &Missing, now: Timestamp) {
+    /// A piece of it was asked for in this round. A worker that sleeps between its look at the clock and that at the
+    /// archive sees what another has filled meanwhile, so by its own clock it asks for the rest too early.
+    pub(crate) fn assert_may_be_asked_for(
+        &self,
+        policy: &BackfillPolicy,
+        piece: &Missing,
+        round: Range<Timestamp>,
+    ) {
         let (wanted, since) = self.ripe(policy);
         assert!(
-            since <= now,
-            "asked too early for {piece:?} of {self:?}, at {now}"
+            since <= round.end,
+            "asked too early for {piece:?} of {self:?}, at {}",
+            round.end
         );
         assert!(
             wanted.start - BLUR <= piece.start && piece.end <= wanted.end + BLUR,
@@ -197,8 +203,9 @@ impl Hole {
         );
         assert_ne!(self.kind, Kind::TooShort, "asked for {piece:?}");
         assert!(
-            piece.start >= now - policy.horizon,
-            "{piece:?} is too old at {now}"
+            piece.start >= round.start - policy.horizon,
+            "{piece:?} is too old at {}",
+            round.start
         );
         assert!(piece.duration() <= policy.piece_max, "{piece:?}");
     }

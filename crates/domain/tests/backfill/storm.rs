@@ -8,7 +8,7 @@ use super::seeds::{Outcome, Storm};
 use super::worker::{Met, Worker};
 use super::{World, at, channel};
 use domain::DeviceIndex;
-use domain::backfill::{BackfillPolicy, cut_off, survey};
+use domain::backfill::{BackfillPolicy, Report, cut_off, survey};
 use domain::fakes::{FakeFetch, Random};
 use domain::ports::Fetch;
 use futures::executor::block_on;
@@ -101,7 +101,8 @@ impl Sim {
             }
             15..=24 => {
                 let at = usize::try_from(self.random.below(FILLED)).unwrap();
-                self.holes[at].spool_comes_back(&self.world, self.random.below(1_500));
+                let second = self.random.below(1_500);
+                self.holes[at].spool_comes_back(&self.world, &self.policy, second);
             }
             _ => {}
         }
@@ -148,22 +149,17 @@ impl Sim {
     /// The rounds that came to an end, and the workers that died in one.
     fn take_turns(&mut self) -> (Vec<Round>, Vec<&'static str>) {
         let (world, policy) = (&self.world, &self.policy);
+        let random = &mut self.random;
         let workers = [0, 1].map(|at| Worker {
             world,
             policy,
             name: NAMES[at],
             disk: self.disks[at].clone(),
             met: &self.met,
-            random: Mutex::new(Random::new(self.random.below(u64::MAX))),
+            random: Mutex::new(Random::new(random.below(u64::MAX))),
             under_way: AtomicUsize::new(0),
         });
-        let begin = |at: usize| {
-            let worker = &workers[at];
-            let waited = !block_on(worker.disk.waiting()).unwrap().is_empty();
-            let round = Box::pin(world.round_by(policy, worker, worker, NAMES[at]));
-            Some((world.now(), waited, round))
-        };
-        let random = &mut self.random;
+        let begin = |at: usize| Some(Running::begin(&workers[at]));
         let turns = if random.percent(50) {
             random.below(200)
         } else {
@@ -175,23 +171,15 @@ impl Sim {
         for _ in 0..turns {
             world.pass(i64::try_from(random.below(5)).unwrap());
             let at = usize::from(random.percent(50));
-            if world.now() < awake_at[at] {
+            let Some(round) = running[at].as_mut().filter(|_| awake_at[at] <= world.now()) else {
                 continue;
-            }
+            };
             // No call takes longer than the lease's reserve; between two calls a worker may sleep through its lease.
             if random.below(300) == 0 && workers[at].under_way.load(Ordering::Relaxed) == 0 {
                 self.met.reach("asleep");
                 awake_at[at] = world.now() + SignedDuration::from_mins(30);
-            }
-            if let Some((began, waited, round)) = &mut running[at]
-                && let Some(report) = poll(round.as_mut())
-            {
-                let (began, waited) = (*began, *waited);
-                rounds.push(Round {
-                    began,
-                    waited,
-                    report,
-                });
+            } else if let Some(round) = round.go_on(world.now()) {
+                rounds.push(round);
                 let goes_on = random.percent(60) || world.now() < awake_at[1 - at];
                 running[at] = if goes_on { begin(at) } else { None };
             }
@@ -257,10 +245,35 @@ fn device(number: u64) -> DeviceIndex {
     channel(number, 1).device
 }
 
-fn poll<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
-    match future.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
+/// A round on its way.
+struct Running<'a> {
+    began: Option<Timestamp>,
+    waited: bool,
+    round: Pin<Box<dyn Future<Output = Report> + 'a>>,
+}
+
+impl<'a> Running<'a> {
+    fn begin(worker: &'a Worker<'_>) -> Self {
+        let waiting = block_on(worker.disk.waiting()).unwrap();
+        let round = worker.world.round_by(worker.policy, worker, worker, worker.name);
+        Self {
+            began: None,
+            waited: !waiting.is_empty(),
+            round: Box::pin(round),
+        }
+    }
+
+    fn go_on(&mut self, now: Timestamp) -> Option<Round> {
+        let began = *self.began.get_or_insert(now);
+        match self.round.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(report) => Some(Round {
+                began,
+                ended: now,
+                waited: self.waited,
+                report,
+            }),
+            Poll::Pending => None,
+        }
     }
 }
 

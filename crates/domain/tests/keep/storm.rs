@@ -178,12 +178,13 @@ impl Sim {
         let mut run = Box::pin(run);
         let (truth, random, reached) = (&self.truth, &mut self.random, &mut self.reached);
         let turns = poll_fn(move |context| {
+            let turn = run.as_mut().poll(context);
             if mode == Mode::Delete
                 && let Some(what) = meanwhile(world, truth, random)
             {
                 *reached.entry(what.to_owned()).or_default() += 1;
             }
-            run.as_mut().poll(context)
+            turn
         });
         let report = drive(turns, budget);
         let pages = archive.pages.into_inner().unwrap();

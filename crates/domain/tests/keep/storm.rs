@@ -298,7 +298,12 @@ fn watched<'a>(world: &'a World, truth: &'a Truth) -> Watched<'a> {
 /// steps, people make and delete episodes.
 fn meanwhile(world: &World, truth: &Truth, random: &mut Random) -> Option<&'static str> {
     let (seconds, off, what) = match random.below(400) {
-        0..=3 => (40, 0, Some("frozen")),
+        0..=3 => {
+            // Somebody wants what is due, perhaps after the run has read the episodes.
+            let start = truth.now() - i64::from(RETENTION_DAYS) * DAY - below(random, 40_000);
+            make_an_episode(world, truth, random, start, Some(start + 20_000));
+            (40, 0, Some("frozen"))
+        }
         4 => (0, STEP, Some("clock steps in a run")),
         5 => (0, -STEP, Some("clock steps in a run")),
         6..=11 => {
@@ -324,9 +329,13 @@ fn change_an_episode(world: &World, truth: &Truth, random: &mut Random) {
     let start = truth.now() - below(random, 6 * 86_400);
     let length = below(random, 30_000);
     let end = Some(start + length).filter(|_| length > 1_000);
+    make_an_episode(world, truth, random, start, end);
+}
+
+fn make_an_episode(world: &World, truth: &Truth, random: &mut Random, start: i64, end: Option<i64>) {
     let mut row = episode(&channel(1 + random.below(CHANNELS)), start, end);
     row.expires_at = random.percent(60).then(|| at(truth.now() + 50_000));
-    if block_on(tables.put_episode(&row, None)).unwrap() == Put::Written {
+    if block_on(world.tables.calm().put_episode(&row, None)).unwrap() == Put::Written {
         truth.note_episode(&row);
     }
 }

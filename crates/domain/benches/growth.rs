@@ -190,7 +190,7 @@ fn row(devices: u32) {
     let dispatched = fleet.quiet(|| assert_eq!(fleet.dispatch(), 0));
     let each = f64::from(devices);
     println!(
-        "| {devices} | {} | {} | {} | {:.2} | {:.0} | {} |",
+        "| {devices} | {} | {} | {:.2} | {:.0} | {} |",
         quiet(&polled, each),
         quiet(&dispatched, each),
         f64::from(u32::try_from(started.calls).unwrap()) / each,

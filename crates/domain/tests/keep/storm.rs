@@ -9,7 +9,7 @@ use super::truth::{Truth, Watched, channel_of};
 use super::{DAY, RETENTION_DAYS, World, at, channel, episode, policy, segment};
 use domain::episode::MARGIN;
 use domain::fakes::Random;
-use domain::keep::{Because, KeepPolicy, Mode, Verdict, keep, verdict};
+use domain::keep::{Because, KeepPolicy, Mode, Report, Verdict, keep, verdict};
 use domain::ports::{ControlTable, EpisodesTable, Put};
 use domain::segment::still_key;
 use domain::settings::{Overrides, OwnSettings};
@@ -167,15 +167,7 @@ impl Sim {
         let budget = self.crash_budget();
         let archive = watched(&self.world, &self.truth);
         let world = &self.world;
-        let run = keep(
-            &self.policy,
-            &archive,
-            &world.tables,
-            &world.alerts,
-            || world.now(),
-            mode,
-        );
-        let mut run = Box::pin(run);
+        let mut run = Box::pin(run(&self.policy, &archive, world, mode));
         let (truth, random, reached) = (&self.truth, &mut self.random, &mut self.reached);
         let turns = poll_fn(move |context| {
             let turn = run.as_mut().poll(context);
@@ -200,17 +192,8 @@ impl Sim {
         let version = self.version();
         let archive = watched(&self.world, &self.truth);
         let world = &self.world;
-        let run = || {
-            keep(
-                &self.policy,
-                &archive,
-                &world.tables,
-                &world.alerts,
-                || world.now(),
-                mode,
-            )
-        };
-        let Some((one, two)) = drive(join(run(), run()), budget) else {
+        let begin = || run(&self.policy, &archive, world, mode);
+        let Some((one, two)) = drive(join(begin(), begin()), budget) else {
             return self.reach("crash");
         };
         let both_well = one.failure.is_none() && two.failure.is_none();
@@ -283,6 +266,11 @@ fn below(random: &mut Random, bound: u64) -> i64 {
 fn of_channel(rows: &[Episode], key: &ObjectKey) -> Vec<Episode> {
     let channel = channel_of(key);
     rows.iter().filter(|row| row.key == channel).cloned().collect()
+}
+
+async fn run(policy: &KeepPolicy, archive: &Watched<'_>, world: &World, mode: Mode) -> Report {
+    let now = || world.now();
+    keep(policy, archive, &world.tables, &world.alerts, now, mode).await
 }
 
 fn watched<'a>(world: &'a World, truth: &'a Truth) -> Watched<'a> {

@@ -279,12 +279,36 @@ impl Sim {
                 self.reach(&format!("recover {known}"));
             }
         }
+        self.count_setup(&report.drift);
         for deed in &report.deeds {
             let verb = deed.split(' ').next().unwrap_or_default();
             let why = deed
                 .split_once(": ")
                 .map_or(String::new(), |(_, why)| format!(" {why}"));
             self.reach(&format!("deed {verb}{why}"));
+        }
+    }
+
+    /// What setup changed at the gateway in office, and whether it must leave something to people.
+    fn count_setup(&mut self, drift: &[String]) {
+        const CHANGES: [&str; 5] = [
+            "name the gateway",
+            "set the clock",
+            "map the gateway's own ports",
+            "map the devices' ports",
+            "whether it was done is not known",
+        ];
+        for line in drift {
+            for known in CHANGES.iter().filter(|known| line.contains(**known)) {
+                self.reach(&format!("setup: {known}"));
+            }
+        }
+        if self.host.memory().setup_trouble.is_some() {
+            self.reach("setup: a person is needed");
+        }
+        let software = self.host.inner.all_software();
+        if software.iter().any(|software| software.restarts > 0) {
+            self.reach("setup: restart");
         }
     }
 

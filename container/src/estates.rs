@@ -8,7 +8,7 @@ use crate::media::salvage::{Damaged, salvage};
 use crate::media::spool::{Pending, Spool, SpoolError};
 use crate::uploader;
 use domain::{ChannelKey, Gap, GapCause, SegmentKey};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
@@ -21,6 +21,10 @@ pub(crate) type OnDisk = BTreeMap<ChannelKey, Timestamp>;
 
 /// How often the living look for the dead.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// A file that its recorder had just begun when it died may have no whole picture yet: fragments are half a second long, and how
+/// long a picture is shows with the next. That is the hole of the death, and no damage.
+const JUST_BEGUN: SignedDuration = SignedDuration::from_secs(2);
 
 /// The folders taken over and not empty yet.
 #[derive(Debug, Default)]
@@ -125,18 +129,22 @@ fn settle(context: &Context, spool: &Spool) -> Result<Vec<Pending>, SpoolError> 
         tracing::info!(object = %pending.object, bytes = pending.size_bytes, "salvaged");
     }
     for damaged in &salvaged.damaged {
+        let Some(gap) = gap_of(damaged) else {
+            tracing::info!(channel = %damaged.channel, reason = damaged.reason, "nothing of a recording is left");
+            continue;
+        };
         tracing::error!(channel = %damaged.channel, reason = damaged.reason, "a recording could not be salvaged");
-        if let Some(gap) = gap_of(damaged) {
-            context.journal.note(gap);
-        }
+        context.journal.note(gap);
     }
     spool.pending()
 }
 
-/// The hole a damaged file leaves, if anything was ever in it.
+/// The hole a damaged file leaves, if anything need have been in it.
 fn gap_of(damaged: &Damaged) -> Option<Gap> {
     let start = damaged.start?;
-    let end = damaged.written_at.filter(|end| *end > start)?;
+    let end = damaged
+        .written_at
+        .filter(|end| end.duration_since(start) > JUST_BEGUN)?;
     Some(Gap {
         key: damaged.channel.clone(),
         start,
@@ -152,5 +160,25 @@ fn enqueue(context: &Context, pending: Vec<Pending>, on_disk: &mut OnDisk) {
             *newest = end.max(*newest);
         }
         uploader::add(context, pending);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_just_begun_is_no_damage() {
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        let after = |milliseconds| Damaged {
+            channel: ChannelKey::new("A", "1"),
+            start: Some(start),
+            written_at: Some(start + SignedDuration::from_millis(milliseconds)),
+            reason: "no whole picture in it".into(),
+        };
+        assert_eq!(gap_of(&after(64)), None);
+        assert_eq!(gap_of(&after(-5)), None);
+        let gap = gap_of(&after(9_000)).unwrap();
+        assert_eq!((gap.start, gap.cause), (start, GapCause::SpoolDamaged));
     }
 }
